@@ -1,0 +1,57 @@
+//! The trait that each database's crate implements.
+
+use std::pin::Pin;
+
+use arrow::array::RecordBatch;
+use arrow::datatypes::SchemaRef;
+use async_trait::async_trait;
+use futures::Stream;
+
+use crate::{ConnectorError, Dialect, Table, TableName, TableSummary};
+
+/// A result as it arrives. Dropping it cancels the statement at the source within a second and never leaves the
+/// connection in a state in which another query could see this one's rows.
+pub type BatchStream = Pin<Box<dyn Stream<Item = Result<RecordBatch, ConnectorError>> + Send>>;
+
+/// SQL that our own generator wrote, and the schema in which its result must arrive.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Statement {
+    pub sql: String,
+    pub schema: SchemaRef,
+    /// What the source's own log may say of who asks: a query id, never a person's data.
+    pub query_id: String,
+}
+
+/// What a reachable source says of itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServerInfo {
+    pub product: String,
+    pub version: String,
+    /// Whether the connection is encrypted; always true for an embedded database.
+    pub encrypted: bool,
+}
+
+/// One agency's database.
+///
+/// Every method opens what it needs lazily: making a connector never touches the source. No method may write to the
+/// source, and each honours the agency's connection budget and statement timeout.
+#[async_trait]
+pub trait Connector: Send + Sync + std::fmt::Debug {
+    fn dialect(&self) -> &dyn Dialect;
+
+    /// Reaches the source and logs in.
+    ///
+    /// # Errors
+    /// Whatever keeps the source from being read: unreachable, login refused, no trusted encryption, busy.
+    async fn ping(&self) -> Result<ServerInfo, ConnectorError>;
+
+    /// Every table and view that the login may see, system schemas left out: one round trip at any number of tables.
+    async fn tables(&self) -> Result<Vec<TableSummary>, ConnectorError>;
+
+    /// One table with its columns, keys and size; `None` where there is no such table. Names are compared exactly.
+    async fn table(&self, name: &TableName) -> Result<Option<Table>, ConnectorError>;
+
+    /// Runs a statement in a read-only transaction and streams its rows with back-pressure: the next batch is read when
+    /// this one has been taken, and the whole result is never held.
+    async fn query(&self, statement: Statement) -> Result<BatchStream, ConnectorError>;
+}

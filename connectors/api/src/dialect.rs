@@ -1,0 +1,144 @@
+//! How one kind of database writes SQL, and what it declares of its own behaviour.
+//!
+//! A dialect says of each expression whether the source's answer is *exact*, a *superset* (push it, and check again here)
+//! or must stay *local*. The default is exact; what a source cannot do, it declares, and tests prove.
+
+use arrow::datatypes::DataType;
+
+use crate::{
+    Aggregate, AggregateFunction, CompareOp, Expr, Form, KeyFormat, Mask, NullsOrder, OutputColumn, SortDirection,
+    Value,
+};
+
+/// What becomes of an expression at a source.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Support {
+    /// The source's answer is ours, for every value of these types.
+    Exact,
+    /// Every row that we would keep is kept there, and perhaps more: as a filter it may be pushed, and is checked again.
+    Superset { reason: &'static str },
+    /// It stays here.
+    Local { reason: &'static str },
+}
+
+/// What a text is about to be used for, which decides whether the source's own collation will do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TextUse {
+    /// `=`, `IN`, `GROUP BY`, `DISTINCT`
+    Equality,
+    /// `<`, `ORDER BY`, `min`, `max`
+    Order,
+}
+
+/// A comparison that the renderer is about to write.
+#[derive(Clone, Copy, Debug)]
+pub struct Comparison<'a> {
+    pub op: CompareOp,
+    pub left: &'a str,
+    pub right: &'a str,
+}
+
+/// One kind of database's SQL. Every method returns a complete SQL expression that needs no further parentheses inside
+/// a comparison or a function call.
+pub trait Dialect: Send + Sync + std::fmt::Debug {
+    fn name(&self) -> &'static str;
+
+    /// What becomes of this one expression node over these input columns; its parts are asked on their own.
+    fn expr_support(&self, expr: &Expr, input: &[OutputColumn]) -> Support;
+
+    /// What becomes of an aggregate call; its argument and filter are asked on their own.
+    fn aggregate_support(&self, call: &Aggregate, input: &[OutputColumn]) -> Support;
+
+    /// What becomes of ordering by an expression of this output.
+    fn sort_support(&self, output: &OutputColumn) -> Support;
+
+    /// What becomes of grouping by an expression of this output.
+    fn group_support(&self, output: &OutputColumn) -> Support;
+
+    fn quote_identifier(&self, name: &str) -> String {
+        format!("\"{}\"", name.replace('"', "\"\""))
+    }
+
+    fn literal(&self, value: &Value) -> String;
+
+    /// A base column, given as quoted SQL, as a value of its Arrow type (`b."id"::text` for a uuid).
+    fn read_column(&self, quoted: &str, column: &OutputColumn) -> String;
+
+    /// A base column given as quoted SQL, compared with a list of texts in its own type, so that its index serves.
+    fn column_in_texts(&self, quoted: &str, column: &OutputColumn, texts: &[String]) -> String;
+
+    /// A text operand with the collation that the use asks for.
+    fn text(&self, sql: &str, output: &OutputColumn, text_use: TextUse) -> String;
+
+    fn compare(&self, comparison: Comparison<'_>) -> String {
+        format!("{} {} {}", comparison.left, comparison.op.sql(), comparison.right)
+    }
+
+    /// Case-sensitive LIKE over a constant pattern in which `\` escapes.
+    fn like(&self, text: &str, pattern: &str) -> String;
+
+    fn widen(&self, sql: &str, to: &DataType) -> String;
+
+    /// [`KeyFormat::canonical`] as SQL over a text expression.
+    fn canonical_key(&self, sql: &str, format: KeyFormat) -> String;
+
+    /// The single written form of a canonical key; see [`KeyFormat::written`].
+    fn written_key(&self, canonical_sql: &str, format: KeyFormat) -> String {
+        let separator = match format.form {
+            Form::Compact | Form::Mixed => return canonical_sql.to_owned(),
+            Form::Spaced => " ",
+            Form::Hyphenated => "-",
+        };
+        format!(
+            "(substr({canonical_sql}, 1, 3) || '{separator}' || substr({canonical_sql}, 4, 3) || '{separator}' || \
+             substr({canonical_sql}, 7, 4))"
+        )
+    }
+
+    fn mask(&self, sql: &str, input: &OutputColumn, mask: Mask) -> String;
+
+    /// A date, timestamp or text column as a date; NULL where it is none. It must not be able to fail.
+    fn date_of(&self, sql: &str, column: &OutputColumn) -> String;
+
+    /// `argument` is `None` for `count(*)`; the filter is already folded in by the renderer.
+    fn aggregate(&self, call: &Aggregate, argument: Option<&str>) -> String {
+        let name = match call.function {
+            AggregateFunction::Count => "count",
+            AggregateFunction::Sum => "sum",
+            AggregateFunction::Min => "min",
+            AggregateFunction::Max => "max",
+        };
+        match (argument, call.distinct) {
+            (None, _) => format!("{name}(*)"),
+            (Some(argument), true) => format!("{name}(DISTINCT {argument})"),
+            (Some(argument), false) => format!("{name}({argument})"),
+        }
+    }
+
+    fn sort_key(&self, sql: &str, direction: SortDirection, nulls: NullsOrder) -> String {
+        let direction = match direction {
+            SortDirection::Ascending => "ASC",
+            SortDirection::Descending => "DESC",
+        };
+        let nulls = match nulls {
+            NullsOrder::First => "NULLS FIRST",
+            NullsOrder::Last => "NULLS LAST",
+        };
+        format!("{sql} {direction} {nulls}")
+    }
+
+    /// The outermost select list's expression, cast so that the value arrives as exactly this type.
+    fn deliver(&self, sql: &str, output: &OutputColumn, to: &DataType) -> String;
+
+    /// [`Dialect::expr_support`] over the whole expression: a part that is a superset is not one inside another
+    /// expression (under NOT it would lose rows), so there it makes the whole local.
+    fn support(&self, expr: &Expr, input: &[OutputColumn]) -> Support {
+        for part in expr.children() {
+            match self.support(part, input) {
+                Support::Exact => {}
+                Support::Superset { reason } | Support::Local { reason } => return Support::Local { reason },
+            }
+        }
+        self.expr_support(expr, input)
+    }
+}

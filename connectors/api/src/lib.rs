@@ -1,0 +1,28 @@
+//! What a connector is.
+//!
+//! A connector reads one agency's database. It takes a [`Fragment`] (the part of a query that one source can answer),
+//! writes it as that database's SQL through its [`Dialect`], and streams the answer as Arrow record batches.
+//!
+//! In: names to introspect, fragments to run. Out: [`Table`]s, SQL text, record batches, [`ConnectorError`]s.
+//! This crate imports nothing of Wayleave: it knows no policy and no planner, and no driver either.
+
+mod catalog;
+mod connector;
+mod dialect;
+mod error;
+mod fragment;
+mod render;
+mod subject;
+mod value;
+
+pub use catalog::{Collation, Column, ColumnType, Table, TableKind, TableName, TableSummary};
+pub use connector::{BatchStream, Connector, ServerInfo, Statement};
+pub use dialect::{Comparison, Dialect, Support, TextUse};
+pub use error::ConnectorError;
+pub use fragment::{
+    Aggregate, AggregateFunction, CompareOp, Existence, Expr, Fragment, JoinKind, KeySlot, Mask, NullsOrder,
+    OutputColumn, Probe, Relation, Scan, ScanReason, SemiKind, SortDirection, SortKey,
+};
+pub use render::{Audience, render_fragment, render_policy_conjuncts};
+pub use subject::{Form, KeyFormat, Scheme};
+pub use value::Value;

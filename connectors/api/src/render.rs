@@ -1,0 +1,488 @@
+//! The canonical SQL generator.
+//!
+//! Every relation is one SELECT over derived tables with fresh aliases (`t1`, `t2`, …) and outputs `c1`, `c2`, …; two are
+//! merged only by the few rules of [`Select`], each of which keeps the answer:
+//! a filter joins the WHERE of a SELECT that neither groups, sorts nor limits; a projection replaces the outputs of a
+//! SELECT; an aggregate groups a SELECT that does none of these. A [`Scan`] is never merged into: its own SELECT holds the
+//! base table (`b`) and every predicate that policy demands, which the engine checks again in the finished text.
+
+use crate::{
+    Aggregate, Comparison, Dialect, Existence, Expr, Fragment, JoinKind, OutputColumn, Probe, Relation, Scan, SemiKind,
+    SortKey, TextUse,
+};
+
+/// Whose eyes the SQL is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Audience {
+    /// The source itself, the audit log and the operator: the SQL as it runs.
+    Source,
+    /// The asker: policy's predicates are named by their agreement and not shown, since they tell of hidden columns.
+    Asker,
+}
+
+/// Writes a fragment as SQL. `keys` are canonical join keys for the scan that has a key slot; without them the place is
+/// marked by a comment, and such text is for reading, not for running.
+pub fn render_fragment(
+    dialect: &dyn Dialect,
+    fragment: &Fragment,
+    keys: Option<&[String]>,
+    audience: Audience,
+) -> String {
+    let mut renderer = Renderer { dialect, keys, audience, next_alias: 1 };
+    let select = renderer.relation(&fragment.root);
+    let outputs = fragment.root.outputs();
+    let delivered: Vec<String> = select
+        .outputs
+        .iter()
+        .zip(&outputs)
+        .zip(fragment.schema.fields())
+        .map(|((sql, output), field)| dialect.deliver(sql, output, field.data_type()))
+        .collect();
+    Select { outputs: delivered, ..select }.sql(dialect)
+}
+
+/// What policy demands of a scan, each conjunct as the SQL text that must stand in the scan's own WHERE.
+pub fn render_policy_conjuncts(dialect: &dyn Dialect, scan: &Scan) -> Vec<String> {
+    let renderer = Renderer { dialect, keys: None, audience: Audience::Source, next_alias: 1 };
+    let scope = renderer.scan_scope(scan);
+    scan.policy.iter().map(|predicate| renderer.expr(predicate, &scope)).collect()
+}
+
+/// A SELECT in the making.
+struct Select {
+    outputs: Vec<String>,
+    from: String,
+    conjuncts: Vec<String>,
+    group_by: Option<Vec<String>>,
+    order_by: Vec<String>,
+    limit: Option<u64>,
+}
+
+impl Select {
+    fn over(from: String, outputs: Vec<String>) -> Self {
+        Self { outputs, from, conjuncts: Vec::new(), group_by: None, order_by: Vec::new(), limit: None }
+    }
+
+    fn takes_filter(&self) -> bool {
+        self.group_by.is_none() && self.order_by.is_empty() && self.limit.is_none()
+    }
+
+    fn sql(self, dialect: &dyn Dialect) -> String {
+        let outputs: Vec<String> = if self.outputs.is_empty() {
+            // A SELECT of no columns is refused by most databases: one constant stands for the row.
+            vec![format!("1 AS {}", dialect.quote_identifier("c1"))]
+        } else {
+            self.outputs
+                .iter()
+                .enumerate()
+                .map(|(index, sql)| format!("{sql} AS {}", dialect.quote_identifier(&column_name(index))))
+                .collect()
+        };
+        let mut sql = format!("SELECT {} FROM {}", outputs.join(", "), self.from);
+        if !self.conjuncts.is_empty() {
+            sql.push_str(" WHERE ");
+            sql.push_str(&self.conjuncts.join(" AND "));
+        }
+        match self.group_by {
+            Some(groups) if !groups.is_empty() => {
+                sql.push_str(" GROUP BY ");
+                sql.push_str(&groups.join(", "));
+            }
+            Some(_) | None => {}
+        }
+        if !self.order_by.is_empty() {
+            sql.push_str(" ORDER BY ");
+            sql.push_str(&self.order_by.join(", "));
+        }
+        if let Some(limit) = self.limit {
+            sql.push_str(&format!(" LIMIT {limit}"));
+        }
+        sql
+    }
+}
+
+fn column_name(index: usize) -> String {
+    format!("c{}", index + 1)
+}
+
+/// What a column position means in the place being written: its SQL and its type.
+struct Scope {
+    columns: Vec<(String, OutputColumn)>,
+    /// Quoted base columns, where a position is a base column whose own index may serve.
+    base: Option<Vec<String>>,
+    outer: Vec<String>,
+    depth: usize,
+}
+
+impl Scope {
+    fn types(&self) -> Vec<OutputColumn> {
+        self.columns.iter().map(|(_, output)| output.clone()).collect()
+    }
+}
+
+struct Renderer<'a> {
+    dialect: &'a dyn Dialect,
+    keys: Option<&'a [String]>,
+    audience: Audience,
+    next_alias: usize,
+}
+
+impl Renderer<'_> {
+    fn relation(&mut self, relation: &Relation) -> Select {
+        match relation {
+            Relation::Scan(scan) => {
+                let select = self.scan(scan);
+                self.derived(select, scan.outputs.len())
+            }
+            Relation::Filter { input, predicate } => {
+                let mut select = self.relation(input);
+                if !select.takes_filter() {
+                    select = self.derived(select, input.outputs().len());
+                }
+                let scope = scope_of(&select, input);
+                select.conjuncts.push(self.expr(predicate, &scope));
+                select
+            }
+            Relation::Project { input, exprs } => {
+                let select = self.relation(input);
+                let scope = scope_of(&select, input);
+                let outputs = exprs.iter().map(|expr| self.expr(expr, &scope)).collect();
+                Select { outputs, ..select }
+            }
+            Relation::Join { left, right, kind, on } => {
+                let (left_from, left_columns) = self.joined(left);
+                let (right_from, right_columns) = self.joined(right);
+                let word = match (kind, on.is_empty()) {
+                    (JoinKind::Inner, true) => "CROSS JOIN",
+                    (JoinKind::Inner, false) => "JOIN",
+                    (JoinKind::Left, _) => "LEFT JOIN",
+                    (JoinKind::Right, _) => "RIGHT JOIN",
+                    (JoinKind::Full, _) => "FULL JOIN",
+                };
+                let outputs: Vec<String> = left_columns.into_iter().chain(right_columns).collect();
+                let mut select = Select::over(String::new(), outputs);
+                let scope = scope_of(&select, relation);
+                let condition = match (kind, on.is_empty()) {
+                    (JoinKind::Inner, true) => String::new(),
+                    (_, true) => " ON 1 = 1".to_owned(),
+                    (_, false) => {
+                        let conjuncts: Vec<String> = on.iter().map(|expr| self.expr(expr, &scope)).collect();
+                        format!(" ON {}", conjuncts.join(" AND "))
+                    }
+                };
+                select.from = format!("{left_from} {word} {right_from}{condition}");
+                select
+            }
+            Relation::SemiJoin { left, right, kind, on } => {
+                let mut select = self.relation(left);
+                if !select.takes_filter() {
+                    select = self.derived(select, left.outputs().len());
+                }
+                let (right_from, right_columns) = self.joined(right);
+                let mut columns: Vec<_> = select.outputs.iter().cloned().zip(left.outputs()).collect();
+                columns.extend(right_columns.into_iter().zip(right.outputs()));
+                let scope = Scope { columns, base: None, outer: Vec::new(), depth: 0 };
+                let conjuncts: Vec<String> = on.iter().map(|expr| self.expr(expr, &scope)).collect();
+                let condition =
+                    if conjuncts.is_empty() { String::new() } else { format!(" WHERE {}", conjuncts.join(" AND ")) };
+                let word = match kind {
+                    SemiKind::Matching => "EXISTS",
+                    SemiKind::NotMatching => "NOT EXISTS",
+                };
+                select.conjuncts.push(format!("{word} (SELECT 1 FROM {right_from}{condition})"));
+                select
+            }
+            Relation::Aggregate { input, groups, aggregates } => {
+                let mut select = self.relation(input);
+                if !select.takes_filter() {
+                    select = self.derived(select, input.outputs().len());
+                }
+                let scope = scope_of(&select, input);
+                let types = scope.types();
+                let mut outputs = Vec::with_capacity(groups.len() + aggregates.len());
+                let mut group_by = Vec::with_capacity(groups.len());
+                for group in groups {
+                    let output = group.output(&types);
+                    let sql = self.expr(group, &scope);
+                    group_by.push(self.dialect.text(&sql, &output, TextUse::Equality));
+                    outputs.push(sql);
+                }
+                // The select list must repeat the grouping expression to the letter.
+                outputs.clone_from(&group_by);
+                outputs.extend(aggregates.iter().map(|call| self.aggregate(call, &scope)));
+                Select { outputs, group_by: Some(group_by), ..select }
+            }
+            Relation::Sort { input, keys, fetch } => {
+                let mut select = self.relation(input);
+                // Sorting a grouped SELECT in place would order by its grouping text: one more level keeps it plain.
+                if !select.takes_filter() {
+                    select = self.derived(select, input.outputs().len());
+                }
+                let scope = scope_of(&select, input);
+                select.order_by = keys.iter().map(|key| self.sort_key(key, &scope)).collect();
+                select.limit = *fetch;
+                select
+            }
+            Relation::Limit { input, fetch } => {
+                let mut select = self.relation(input);
+                if select.limit.is_some() || !select.order_by.is_empty() {
+                    select = self.derived(select, input.outputs().len());
+                }
+                select.limit = Some(*fetch);
+                select
+            }
+            Relation::Union { inputs } => {
+                let count = inputs.first().map_or(0, |input| input.outputs().len());
+                let branches: Vec<String> = inputs
+                    .iter()
+                    .map(|input| {
+                        let select = self.relation(input);
+                        let ends_here = select.order_by.is_empty() && select.limit.is_none();
+                        let select = if ends_here { select } else { self.derived(select, count) };
+                        select.sql(self.dialect)
+                    })
+                    .collect();
+                let alias = self.alias();
+                Select::over(
+                    format!("({}) AS {alias}", branches.join(" UNION ALL ")),
+                    self.alias_columns(&alias, count),
+                )
+            }
+        }
+    }
+
+    /// A relation as one side of a join: its FROM item, and the SQL of its columns.
+    fn joined(&mut self, relation: &Relation) -> (String, Vec<String>) {
+        let mut select = self.relation(relation);
+        if !matches!(relation, Relation::Scan(_)) {
+            select = self.derived(select, relation.outputs().len());
+        }
+        (select.from, select.outputs)
+    }
+
+    fn derived(&mut self, select: Select, count: usize) -> Select {
+        let alias = self.alias();
+        let columns = self.alias_columns(&alias, count);
+        Select::over(format!("({}) AS {alias}", select.sql(self.dialect)), columns)
+    }
+
+    fn alias(&mut self) -> String {
+        let alias = format!("t{}", self.next_alias);
+        self.next_alias += 1;
+        self.dialect.quote_identifier(&alias)
+    }
+
+    fn alias_columns(&self, alias: &str, count: usize) -> Vec<String> {
+        (0..count).map(|index| format!("{alias}.{}", self.dialect.quote_identifier(&column_name(index)))).collect()
+    }
+
+    fn table(&self, name: &crate::TableName, alias: &str) -> String {
+        let schema = self.dialect.quote_identifier(&name.schema);
+        let table = self.dialect.quote_identifier(&name.table);
+        format!("{schema}.{table} AS {}", self.dialect.quote_identifier(alias))
+    }
+
+    fn scan_scope(&self, scan: &Scan) -> Scope {
+        self.base_scope("b", &scan.columns, Vec::new(), 0)
+    }
+
+    fn base_scope(&self, alias: &str, columns: &[crate::Column], outer: Vec<String>, depth: usize) -> Scope {
+        let alias = self.dialect.quote_identifier(alias);
+        let base: Vec<String> =
+            columns.iter().map(|column| format!("{alias}.{}", self.dialect.quote_identifier(&column.name))).collect();
+        let columns = columns
+            .iter()
+            .zip(&base)
+            .map(|(column, quoted)| {
+                let output = OutputColumn::from(column);
+                (self.dialect.read_column(quoted, &output), output)
+            })
+            .collect();
+        Scope { columns, base: Some(base), outer, depth }
+    }
+
+    fn scan(&self, scan: &Scan) -> Select {
+        let scope = self.scan_scope(scan);
+        let outputs = scan.outputs.iter().map(|expr| self.expr(expr, &scope)).collect();
+        let mut select = Select::over(self.table(&scan.table, "b"), outputs);
+        match (self.audience, &scan.reason) {
+            (Audience::Source, _) => {
+                select.conjuncts.extend(scan.policy.iter().map(|predicate| self.expr(predicate, &scope)));
+            }
+            (Audience::Asker, crate::ScanReason::Released { agreement }) => {
+                select
+                    .conjuncts
+                    .push(format!("released({})", self.dialect.literal(&crate::Value::Text(agreement.clone()))));
+            }
+            (Audience::Asker, crate::ScanReason::Register { register }) => {
+                select
+                    .conjuncts
+                    .push(format!("register({})", self.dialect.literal(&crate::Value::Text(register.clone()))));
+            }
+        }
+        select.conjuncts.extend(scan.lookups.iter().map(|predicate| self.expr(predicate, &scope)));
+        if let Some(slot) = &scan.keys {
+            let quoted = scope.base.as_ref().and_then(|base| base.get(slot.column));
+            let output = scope.columns.get(slot.column).map(|(_, output)| output);
+            if let (Some(quoted), Some(output)) = (quoted, output) {
+                select.conjuncts.push(match self.keys {
+                    Some(keys) => {
+                        let written: Vec<String> = match slot.format {
+                            Some(format) => keys.iter().flat_map(|key| format.written(key)).collect(),
+                            None => keys.to_vec(),
+                        };
+                        self.dialect.column_in_texts(quoted, output, &written)
+                    }
+                    None => format!("{quoted} IN (/* join keys, known when the query runs */)"),
+                });
+            }
+        }
+        select
+    }
+
+    fn probe(&self, probe: &Probe, existence: Existence, enclosing: &Scope) -> String {
+        let alias = format!("p{}", enclosing.depth + 1);
+        let outer = enclosing.columns.iter().map(|(sql, _)| sql.clone()).collect();
+        let scope = self.base_scope(&alias, &probe.columns, outer, enclosing.depth + 1);
+        let conjuncts: Vec<String> = probe.predicates.iter().map(|predicate| self.expr(predicate, &scope)).collect();
+        let word = match existence {
+            Existence::Required => "EXISTS",
+            Existence::Forbidden => "NOT EXISTS",
+        };
+        let condition =
+            if conjuncts.is_empty() { String::new() } else { format!(" WHERE {}", conjuncts.join(" AND ")) };
+        format!("{word} (SELECT 1 FROM {}{condition})", self.table(&probe.table, &alias))
+    }
+
+    fn aggregate(&self, call: &Aggregate, scope: &Scope) -> String {
+        let types = scope.types();
+        let argument = call.argument.as_ref().map(|expr| {
+            let output = expr.output(&types);
+            let text_use = match (call.function, call.distinct) {
+                (crate::AggregateFunction::Min | crate::AggregateFunction::Max, _) => Some(TextUse::Order),
+                (_, true) => Some(TextUse::Equality),
+                (crate::AggregateFunction::Count | crate::AggregateFunction::Sum, false) => None,
+            };
+            let sql = self.expr(expr, scope);
+            text_use.map_or(sql.clone(), |text_use| self.dialect.text(&sql, &output, text_use))
+        });
+        let argument = match (&call.filter, argument) {
+            (None, argument) => argument,
+            (Some(filter), argument) => {
+                let value = argument.unwrap_or_else(|| "1".to_owned());
+                Some(format!("CASE WHEN {} THEN {value} END", self.expr(filter, scope)))
+            }
+        };
+        self.dialect.aggregate(call, argument.as_deref())
+    }
+
+    fn sort_key(&self, key: &SortKey, scope: &Scope) -> String {
+        let output = key.expr.output(&scope.types());
+        let sql = self.expr(&key.expr, scope);
+        self.dialect.sort_key(&self.dialect.text(&sql, &output, TextUse::Order), key.direction, key.nulls)
+    }
+
+    /// An expression; what is not atomic comes in parentheses of its own.
+    fn expr(&self, expr: &Expr, scope: &Scope) -> String {
+        let all = |exprs: &[Expr], word: &str, empty: &str| {
+            if exprs.is_empty() {
+                return empty.to_owned();
+            }
+            let parts: Vec<String> = exprs.iter().map(|part| self.expr(part, scope)).collect();
+            format!("({})", parts.join(word))
+        };
+        match expr {
+            Expr::Column(index) => scope.columns.get(*index).map_or_else(|| "NULL".to_owned(), |(sql, _)| sql.clone()),
+            Expr::Outer(index) => scope.outer.get(*index).cloned().unwrap_or_else(|| "NULL".to_owned()),
+            Expr::Literal(value) => self.dialect.literal(value),
+            Expr::Compare { op, left, right } => {
+                let text_use = if op.is_equality() { TextUse::Equality } else { TextUse::Order };
+                let left = self.operand(left, scope, text_use);
+                let right = self.operand(right, scope, text_use);
+                format!("({})", self.dialect.compare(Comparison { op: *op, left: &left, right: &right }))
+            }
+            Expr::And(exprs) => all(exprs, " AND ", "(1 = 1)"),
+            Expr::Or(exprs) => all(exprs, " OR ", "(1 = 0)"),
+            Expr::Not(inner) => format!("(NOT {})", self.expr(inner, scope)),
+            Expr::IsNull(inner) => format!("({} IS NULL)", self.expr(inner, scope)),
+            Expr::IsNotNull(inner) => format!("({} IS NOT NULL)", self.expr(inner, scope)),
+            Expr::InList { expr, list, negated } => {
+                if list.is_empty() {
+                    return if *negated { "(1 = 1)".to_owned() } else { "(1 = 0)".to_owned() };
+                }
+                if let (Expr::Column(index), Some(base), Some(texts)) = (expr.as_ref(), &scope.base, texts_of(list)) {
+                    let place = base.get(*index).zip(scope.columns.get(*index));
+                    if let (Some((quoted, (_, output))), false) = (place, *negated) {
+                        return format!("({})", self.dialect.column_in_texts(quoted, output, &texts));
+                    }
+                }
+                let operand = self.operand(expr, scope, TextUse::Equality);
+                let values: Vec<String> = list.iter().map(|value| self.dialect.literal(value)).collect();
+                let word = if *negated { "NOT IN" } else { "IN" };
+                format!("({operand} {word} ({}))", values.join(", "))
+            }
+            Expr::Like { expr, pattern, negated } => {
+                let like = self.dialect.like(&self.operand(expr, scope, TextUse::Equality), pattern);
+                if *negated { format!("(NOT ({like}))") } else { format!("({like})") }
+            }
+            Expr::Case { branches, otherwise } => {
+                let mut sql = "(CASE".to_owned();
+                for (when, then) in branches {
+                    sql.push_str(&format!(" WHEN {} THEN {}", self.expr(when, scope), self.expr(then, scope)));
+                }
+                if let Some(otherwise) = otherwise {
+                    sql.push_str(&format!(" ELSE {}", self.expr(otherwise, scope)));
+                }
+                sql.push_str(" END)");
+                sql
+            }
+            Expr::Coalesce(exprs) => match exprs.as_slice() {
+                [] => "NULL".to_owned(),
+                [only] => self.expr(only, scope),
+                many => {
+                    let parts: Vec<String> = many.iter().map(|part| self.expr(part, scope)).collect();
+                    format!("coalesce({})", parts.join(", "))
+                }
+            },
+            Expr::Widen { expr, to } => self.dialect.widen(&self.expr(expr, scope), to),
+            Expr::CanonicalKey { expr, format } => self.dialect.canonical_key(&self.expr(expr, scope), *format),
+            Expr::WrittenKey { expr, format } => self.dialect.written_key(&self.expr(expr, scope), *format),
+            Expr::Mask { expr, mask } => {
+                let output = expr.output(&scope.types());
+                self.dialect.mask(&self.expr(expr, scope), &output, *mask)
+            }
+            Expr::DateOf(inner) => {
+                let output = inner.output(&scope.types());
+                self.dialect.date_of(&self.expr(inner, scope), &output)
+            }
+            Expr::Exists { probe, existence } => self.probe(probe, *existence, scope),
+        }
+    }
+
+    fn operand(&self, expr: &Expr, scope: &Scope, text_use: TextUse) -> String {
+        let sql = self.expr(expr, scope);
+        match expr {
+            // One collated side is enough, and literals have none of their own.
+            Expr::Literal(_) | Expr::Outer(_) => sql,
+            _ => self.dialect.text(&sql, &expr.output(&scope.types()), text_use),
+        }
+    }
+}
+
+fn scope_of(select: &Select, input: &Relation) -> Scope {
+    Scope {
+        columns: select.outputs.iter().cloned().zip(input.outputs()).collect(),
+        base: None,
+        outer: Vec::new(),
+        depth: 0,
+    }
+}
+
+fn texts_of(list: &[crate::Value]) -> Option<Vec<String>> {
+    list.iter()
+        .map(|value| match value {
+            crate::Value::Text(text) => Some(text.clone()),
+            _ => None,
+        })
+        .collect()
+}

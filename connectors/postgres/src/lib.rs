@@ -1,0 +1,19 @@
+//! PostgreSQL, version 12 and later.
+//!
+//! In: names to introspect, SQL that the dialect wrote. Out: tables with their columns, and rows as Arrow record batches,
+//! decoded from binary `COPY` while they arrive. It never writes: every session and every transaction is read-only.
+
+mod connector;
+mod decode;
+mod dialect;
+mod introspect;
+mod options;
+mod pool;
+#[cfg(test)]
+mod tests;
+mod tls;
+mod types;
+
+pub use connector::PostgresConnector;
+pub use dialect::PostgresDialect;
+pub use options::{PostgresOptions, TlsMode};

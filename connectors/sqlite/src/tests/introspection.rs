@@ -1,0 +1,130 @@
+use wayleave_connector_api::{ColumnType, Table, TableKind, TableName};
+
+use super::*;
+
+async fn table(connector: &SqliteConnector, name: &str) -> Table {
+    connector.table(&TableName::new("main", name)).await.unwrap().unwrap_or_else(|| panic!("no table {name}"))
+}
+
+#[tokio::test]
+async fn tables_and_views_are_listed_and_system_tables_are_not() {
+    let database = Database::new(
+        "CREATE TABLE b (x INTEGER PRIMARY KEY AUTOINCREMENT, y TEXT UNIQUE); CREATE VIEW a AS SELECT y FROM b;
+         CREATE VIRTUAL TABLE notes USING fts5(body); CREATE TABLE \"sqliteish\" (x INTEGER);
+         INSERT INTO b (y) VALUES ('p'), ('q'), ('r')",
+    );
+    let connector = database.connector();
+    let listed = connector.tables().await.unwrap();
+    let names: Vec<_> = listed.iter().map(|table| (table.name.to_string(), table.kind, table.row_estimate)).collect();
+    assert_eq!(
+        names,
+        [
+            ("main.a".to_owned(), TableKind::View, None),
+            ("main.b".to_owned(), TableKind::Table, None),
+            ("main.notes".to_owned(), TableKind::Table, None),
+            ("main.sqliteish".to_owned(), TableKind::Table, None),
+        ]
+    );
+    database.writer.execute_batch("ANALYZE").unwrap();
+    let listed = connector.tables().await.unwrap();
+    assert_eq!(listed[1].row_estimate, Some(3));
+    assert_eq!(listed[0].row_estimate, None);
+}
+
+#[tokio::test]
+async fn a_table_is_described_with_its_keys() {
+    let database = Database::new(
+        "CREATE TABLE person (id INTEGER PRIMARY KEY, nhs TEXT NOT NULL UNIQUE, name VARCHAR(40) COLLATE NOCASE,
+           fee DECIMAL(8,2), shape geometry, anything, full_name TEXT GENERATED ALWAYS AS (name || '!') VIRTUAL,
+           UNIQUE (name, fee));
+         CREATE UNIQUE INDEX partial ON person (fee) WHERE fee > 0;
+         CREATE UNIQUE INDEX expression ON person (lower(name));
+         INSERT INTO person (id, nhs) VALUES (1, 'a'), (41, 'b')",
+    );
+    let person = table(&database.connector(), "person").await;
+    let columns: Vec<_> = person
+        .columns
+        .iter()
+        .map(|column| (column.name.as_str(), column.source_type.as_str(), column.nullable))
+        .collect();
+    assert_eq!(
+        columns,
+        [
+            ("id", "INTEGER", false),
+            ("nhs", "TEXT", false),
+            ("name", "VARCHAR(40)", true),
+            ("fee", "DECIMAL(8,2)", true),
+            ("shape", "geometry", true),
+            ("anything", "", true),
+            ("full_name", "TEXT", true),
+        ]
+    );
+    assert_eq!(person.primary_key, ["id"]);
+    assert_eq!(person.unique_keys, [vec!["nhs".to_owned()], vec!["name".to_owned(), "fee".to_owned()]]);
+    assert_eq!(person.row_estimate, Some(41));
+    assert_eq!(person.column("fee").unwrap().column_type, ColumnType::Readable(DataType::Decimal128(8, 2)));
+    for unreadable in ["shape", "anything"] {
+        assert!(matches!(person.column(unreadable).unwrap().column_type, ColumnType::Unreadable { .. }));
+    }
+}
+
+#[tokio::test]
+async fn views_and_tables_without_rowid_have_no_estimate() {
+    let database = Database::new(
+        "CREATE TABLE k (b TEXT, a INTEGER, v REAL, PRIMARY KEY (a, b)) WITHOUT ROWID;
+         CREATE VIEW w AS SELECT a, b AS bee, v * 2 AS twice FROM k;
+         CREATE TABLE loose (id TEXT PRIMARY KEY); CREATE TABLE downward (id INTEGER PRIMARY KEY DESC);
+         CREATE TABLE shadowed (rowid TEXT, _rowid_ TEXT, oid TEXT); CREATE TABLE empty (id INTEGER)",
+    );
+    let connector = database.connector();
+    let k = table(&connector, "k").await;
+    assert_eq!((k.primary_key, k.row_estimate), (vec!["a".to_owned(), "b".to_owned()], None));
+    assert!(k.columns.iter().filter(|column| column.name != "v").all(|column| !column.nullable));
+    let w = table(&connector, "w").await;
+    assert_eq!((w.kind, w.row_estimate, w.primary_key), (TableKind::View, None, Vec::new()));
+    assert_eq!(w.columns[0].column_type, ColumnType::Readable(DataType::Int64));
+    assert_eq!(w.columns[1].column_type, ColumnType::Readable(DataType::Utf8));
+    // SQLite lets NULL into a primary key that is not the rowid itself.
+    assert!(table(&connector, "loose").await.columns[0].nullable);
+    assert!(table(&connector, "downward").await.columns[0].nullable);
+    assert_eq!(table(&connector, "shadowed").await.row_estimate, None);
+    assert_eq!(table(&connector, "empty").await.row_estimate, Some(0));
+}
+
+#[tokio::test]
+async fn hostile_names_are_names() {
+    let names =
+        ["select", "with space", "quo\"te", "apo'strophe", "ünïcödé", "semi;colon -- x", "[b]", "%_", "a.b", "Person"];
+    let database = Database::new("CREATE TABLE first (id INTEGER)");
+    for name in names {
+        let quoted = name.replace('"', "\"\"");
+        database
+            .writer
+            .execute_batch(&format!(
+                "CREATE TABLE \"{quoted}\" (\"{quoted}\" TEXT PRIMARY KEY, \"group\" TEXT, UNIQUE (\"group\"));
+                 INSERT INTO \"{quoted}\" VALUES ('v', 'g')"
+            ))
+            .unwrap();
+    }
+    let connector = database.connector();
+    for name in names {
+        let described = table(&connector, name).await;
+        assert_eq!(described.primary_key, [name]);
+        assert_eq!(described.columns[0].name, name);
+        assert_eq!(described.unique_keys, [vec!["group".to_owned()]]);
+        let quoted = connector.dialect().quote_identifier(name);
+        let sql = format!("SELECT b.{quoted} FROM \"main\".{quoted} AS b");
+        assert_eq!(rows(&run(&connector, sql, &[DataType::Utf8]).await.unwrap()), ["v"]);
+    }
+    assert_eq!(connector.tables().await.unwrap().len(), names.len() + 1);
+}
+
+#[tokio::test]
+async fn names_are_compared_exactly() {
+    let database = Database::new("CREATE TABLE Person (id INTEGER)");
+    let connector = database.connector();
+    for (schema, name) in [("main", "person"), ("main", "nobody"), ("temp", "Person"), ("main", "sqlite_schema")] {
+        assert_eq!(connector.table(&TableName::new(schema, name)).await.unwrap(), None, "{schema}.{name}");
+    }
+    table(&connector, "Person").await;
+}

@@ -1,0 +1,122 @@
+//! Splitting SQL text into statements at `;`, each as it was written.
+
+use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
+use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan, Tokenizer};
+
+/// SQL text cut at its semicolons.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Statements {
+    /// Those that end with a semicolon, without it.
+    pub complete: Vec<String>,
+    /// What follows the last semicolon, where it is more than blanks and comments.
+    pub rest: Option<String>,
+}
+
+impl Statements {
+    /// Cuts at each `;` that is no part of a text, a quoted name, a dollar-quoted text or a comment.
+    pub fn split(sql: &str) -> Self {
+        let mut tokens = Vec::new();
+        // A text or comment that is still open ends the tokens early: what follows the last `;` is then the rest.
+        let whole = Tokenizer::new(&PostgreSqlDialect {}, sql).tokenize_with_location_into_buf(&mut tokens);
+        let lines = line_starts(sql);
+        let mut complete = Vec::new();
+        let mut start = 0;
+        let mut has_words = false;
+        for TokenWithSpan { token, span } in &tokens {
+            match token {
+                Token::Whitespace(_) | Token::EOF => {}
+                Token::SemiColon => {
+                    let Some(end) = offset(sql, &lines, span.start.line, span.start.column) else { continue };
+                    if has_words {
+                        complete.extend(sql.get(start..end).map(|text| text.trim().to_owned()));
+                    }
+                    (start, has_words) = (end + 1, false);
+                }
+                _ => has_words = true,
+            }
+        }
+        let rest = sql.get(start..).unwrap_or_default().trim();
+        let open = whole.is_err() && !rest.is_empty();
+        Self { complete, rest: (has_words || open).then(|| rest.to_owned()) }
+    }
+
+    /// Every statement, the last one with or without its semicolon.
+    pub fn all(self) -> Vec<String> {
+        let mut all = self.complete;
+        all.extend(self.rest);
+        all
+    }
+}
+
+/// Byte offsets at which lines begin.
+fn line_starts(sql: &str) -> Vec<usize> {
+    std::iter::once(0).chain(sql.match_indices('\n').map(|(position, _)| position + 1)).collect()
+}
+
+/// The byte offset of a line and column, both counted from 1, columns in characters.
+fn offset(sql: &str, lines: &[usize], line: u64, column: u64) -> Option<usize> {
+    let start = *lines.get(usize::try_from(line).ok()?.checked_sub(1)?)?;
+    let before = usize::try_from(column).ok()?.checked_sub(1)?;
+    let bytes: usize = sql.get(start..)?.chars().take(before).map(char::len_utf8).sum();
+    Some(start + bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn split(sql: &str) -> (Vec<String>, Option<String>) {
+        let Statements { complete, rest } = Statements::split(sql);
+        (complete, rest)
+    }
+
+    fn owned(texts: &[&str]) -> Vec<String> {
+        texts.iter().map(|text| (*text).to_owned()).collect()
+    }
+
+    #[test]
+    fn statements_come_out_as_written() {
+        let (complete, rest) = split("SELECT 1;\n  SELECT\n\t2 ; select 3");
+        assert_eq!(complete, owned(&["SELECT 1", "SELECT\n\t2"]));
+        assert_eq!(rest.as_deref(), Some("select 3"));
+    }
+
+    #[test]
+    fn a_semicolon_inside_a_text_a_name_or_a_comment_does_not_cut() {
+        for sql in [
+            "SELECT 'a;b'",
+            "SELECT 'it''s; so'",
+            "SELECT \"a;b\"",
+            "SELECT 1 -- ; not here\n + 1",
+            "SELECT /* ; /* nested ; */ */ 1",
+            "SELECT $$a;b$$",
+            "SELECT $t$a;$$;b$t$",
+        ] {
+            assert_eq!(split(&format!("{sql};")), (owned(&[sql]), None), "{sql}");
+        }
+    }
+
+    #[test]
+    fn characters_of_several_bytes_do_not_shift_the_cut() {
+        assert_eq!(split("SELECT 'žluť 日本 👩'; SELECT 2;"), (owned(&["SELECT 'žluť 日本 👩'", "SELECT 2"]), None));
+        assert_eq!(split("-- é\nSELECT 'é'; SELECT 2").1.as_deref(), Some("SELECT 2"));
+    }
+
+    #[test]
+    fn blanks_comments_and_empty_statements_are_no_statements() {
+        assert_eq!(split(" ;; -- nothing\n ; /* x */ "), (vec![], None));
+        assert_eq!(split(""), (vec![], None));
+    }
+
+    #[test]
+    fn what_is_still_open_is_the_rest() {
+        assert_eq!(split("SELECT 1; SELECT 'open; "), (owned(&["SELECT 1"]), Some("SELECT 'open;".to_owned())));
+        assert_eq!(split("/* open ;").1.as_deref(), Some("/* open ;"));
+        assert_eq!(split("SELECT \"open;").1.as_deref(), Some("SELECT \"open;"));
+    }
+
+    #[test]
+    fn all_takes_the_last_statement_without_its_semicolon() {
+        assert_eq!(Statements::split("SELECT 1; SELECT 2").all(), owned(&["SELECT 1", "SELECT 2"]));
+    }
+}

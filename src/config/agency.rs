@@ -1,0 +1,240 @@
+//! `[agency.…]`: one agency, its connection and the subject keys of its tables.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use wayleave_connector_api::TableName;
+
+use super::postgres_url::{Reach, UrlFault, reach};
+use super::read::{LONGEST_TIMEOUT_MS, Surroundings, exactly_one};
+use super::subject::read_subject;
+use super::{AgencyConfig, ConnectorConfig, PostgresConfig, Secret, SubjectConfig, TableConfig, Tls};
+use crate::diagnostic::Diagnostic;
+use crate::diagnostic::document::{Entry, Key, Table};
+use crate::names::parse_table_name;
+
+const AGENCY_KEYS: &[Key] = &[
+    Key::new("connector", "connector = \"postgres\""),
+    Key::new("url", "url = \"postgres://…\""),
+    Key::new("url_env", "url_env = \"HEALTH_URL\""),
+    Key::new("url_file", "url_file = \"health.url\""),
+    Key::new("path", "path = \"health.db\""),
+    Key::new("title", "title = \"Torbay hospitals\""),
+    Key::new("tls", "tls = \"require\""),
+    Key::new("allow_plaintext", "allow_plaintext = true"),
+    Key::new("ca_file", "ca_file = \"ca.pem\""),
+    Key::new("max_connections", "max_connections = 4"),
+    Key::new("statement_timeout_ms", "statement_timeout_ms = 60000"),
+    Key::new("tables", "[agency.health.tables.\"public.patients\"]"),
+];
+const TABLE_KEYS: &[Key] = &[Key::new("subject", "subject = { column = \"nhs_number\", scheme = \"nhs-number\" }")];
+
+/// Catalog names that are ours.
+const RESERVED_NAMES: [&str; 3] = ["wayleave", "unified", "information_schema"];
+
+const DEFAULT_MAX_CONNECTIONS: usize = 4;
+const DEFAULT_STATEMENT_TIMEOUT_MS: u64 = 60_000;
+
+#[derive(Clone, Copy)]
+enum ConnectorKind {
+    Postgres,
+    Sqlite,
+}
+
+const CONNECTORS: [(&str, ConnectorKind); 2] =
+    [("postgres", ConnectorKind::Postgres), ("sqlite", ConnectorKind::Sqlite)];
+
+pub(super) fn read_agencies(
+    entry: &Entry<'_>,
+    surroundings: Surroundings<'_>,
+) -> Option<BTreeMap<String, AgencyConfig>> {
+    let entries = entry.open_table()?.entries();
+    // Every agency is read before any is given up, so that all their errors are said.
+    let agencies: Vec<Option<AgencyConfig>> = entries.iter().map(|entry| read_agency(entry, surroundings)).collect();
+    agencies.into_iter().map(|agency| agency.map(|agency| (agency.name.clone(), agency))).collect()
+}
+
+fn read_agency(entry: &Entry<'_>, surroundings: Surroundings<'_>) -> Option<AgencyConfig> {
+    let name = read_name(entry);
+    let table = entry.table(AGENCY_KEYS)?;
+    let title = table.optional("title").map(|entry| entry.text());
+    let connector = table.required("connector").and_then(|entry| entry.one_of(&CONNECTORS));
+    let connector = connector.and_then(|kind| match kind.value {
+        ConnectorKind::Postgres => read_postgres(&table, surroundings),
+        ConnectorKind::Sqlite => read_sqlite(&table, surroundings),
+    });
+    let max_connections = match table.optional("max_connections") {
+        Some(entry) => entry.integer(1..=1000).and_then(|number| usize::try_from(number.value).ok()),
+        None => Some(DEFAULT_MAX_CONNECTIONS),
+    };
+    let statement_timeout_ms = match table.optional("statement_timeout_ms") {
+        Some(entry) => entry.integer(1..=LONGEST_TIMEOUT_MS).map(|number| number.value),
+        None => Some(DEFAULT_STATEMENT_TIMEOUT_MS),
+    };
+    let tables = match table.optional("tables") {
+        Some(entry) => read_tables(&entry),
+        None => Some(BTreeMap::new()),
+    };
+    Some(AgencyConfig {
+        name: name?,
+        title: match title {
+            Some(title) => Some(title?.value),
+            None => None,
+        },
+        connector: connector?,
+        max_connections: max_connections?,
+        statement_timeout_ms: statement_timeout_ms?,
+        tables: tables?,
+    })
+}
+
+fn read_name(entry: &Entry<'_>) -> Option<String> {
+    let name = entry.key();
+    let fault = if RESERVED_NAMES.contains(&name) {
+        format!("`{name}` is a catalog of Wayleave itself")
+    } else if !is_catalog_name(name) {
+        format!("{} cannot name an agency", crate::diagnostic::quoted(name))
+    } else {
+        return Some(name.to_owned());
+    };
+    entry.document().report(
+        Diagnostic::at(&entry.key_place(), fault)
+            .with_hint("an agency's name has a to z, 0 to 9, `_` and `-`, and starts with a letter"),
+    );
+    None
+}
+
+fn is_catalog_name(name: &str) -> bool {
+    name.starts_with(|first: char| first.is_ascii_lowercase())
+        && name.chars().all(|one| one.is_ascii_lowercase() || one.is_ascii_digit() || one == '_' || one == '-')
+}
+
+fn read_postgres(table: &Table<'_>, surroundings: Surroundings<'_>) -> Option<ConnectorConfig> {
+    refuse_keys(table, &["path"], "`postgres` is reached by a URL", "write `url`, `url_env` or `url_file` instead");
+    let ca_file = table.optional("ca_file").map(|entry| surroundings.existing_file(&entry));
+    let written_tls =
+        table.optional("tls").map(|entry| entry.one_of(&[("require", Tls::Require), ("disable", Tls::Disable)]));
+    let allow_plaintext = match table.optional("allow_plaintext") {
+        Some(entry) => entry.boolean()?.value,
+        None => false,
+    };
+    let entry = exactly_one(table, &["url", "url_env", "url_file"])?;
+    let url = read_url(&entry, surroundings)?;
+    let reach = reach(url.expose()).map_err(|fault| report_fault(&entry, fault)).ok()?;
+    let tls = match (written_tls, reach) {
+        (Some(written), reach) => {
+            let written = written?;
+            if written.value == Tls::Disable && reach == Reach::Network && !allow_plaintext {
+                table.document().report(
+                    Diagnostic::at(
+                        &written.place,
+                        "without TLS persons' records would cross the network in plain text",
+                    )
+                    .with_hint(
+                        "write `tls = \"require\"`; where the network itself is encrypted, `allow_plaintext = true`",
+                    ),
+                );
+                return None;
+            }
+            written.value
+        }
+        (None, Reach::ThisMachine) => Tls::Disable,
+        (None, Reach::Network) => Tls::Require,
+    };
+    let ca_file = match ca_file {
+        Some(ca_file) => Some(ca_file?),
+        None => None,
+    };
+    Some(ConnectorConfig::Postgres(PostgresConfig { url, tls, ca_file }))
+}
+
+fn read_sqlite(table: &Table<'_>, surroundings: Surroundings<'_>) -> Option<ConnectorConfig> {
+    let remedy = "take the key out";
+    refuse_keys(table, &["tls", "allow_plaintext", "ca_file"], "`sqlite` has no network connection", remedy);
+    let keys = ["path", "url", "url_env", "url_file"];
+    let entry = exactly_one(table, &keys)?;
+    if entry.key() == "path" {
+        return Some(ConnectorConfig::Sqlite { path: surroundings.path(&entry)? });
+    }
+    let url = read_url(&entry, surroundings)?;
+    let path = url.expose().strip_prefix("sqlite:").map(|path| path.strip_prefix("//").unwrap_or(path));
+    match path {
+        Some(path) if !path.is_empty() => {
+            Some(ConnectorConfig::Sqlite { path: surroundings.directory.join(PathBuf::from(path)) })
+        }
+        _ => {
+            entry.report(
+                "this is no URL of an SQLite file",
+                "write `path = \"health.db\"` or `url = \"sqlite:health.db\"`",
+            );
+            None
+        }
+    }
+}
+
+/// The URL, wherever the entry says that it is kept.
+fn read_url(entry: &Entry<'_>, surroundings: Surroundings<'_>) -> Option<Secret> {
+    let url = match entry.key() {
+        "url_env" => surroundings.variable(entry)?,
+        "url_file" => {
+            let Ok(url) = String::from_utf8(surroundings.file_contents(entry)?) else {
+                entry.report("the file that `url_file` names is not text", "write the URL into it, and nothing else");
+                return None;
+            };
+            url
+        }
+        _ => entry.text()?.value,
+    };
+    Some(Secret::new(url.trim()))
+}
+
+fn report_fault(entry: &Entry<'_>, fault: UrlFault) {
+    match fault {
+        UrlFault::Scheme => entry.report(
+            format!("`{}` does not give the URL of a PostgreSQL database", entry.key()),
+            "a URL looks like `postgres://user:password@host:5432/database`",
+        ),
+        UrlFault::Host => entry.report(
+            format!("the URL that `{}` gives names no host", entry.key()),
+            "a URL looks like `postgres://user:password@host:5432/database`",
+        ),
+        UrlFault::TlsParameter => entry.report(
+            format!("the URL that `{}` gives sets TLS itself", entry.key()),
+            "take `sslmode` and its like out of the URL and write `tls` and `ca_file` here",
+        ),
+    }
+}
+
+fn refuse_keys(table: &Table<'_>, keys: &[&str], reason: &str, hint: &str) {
+    for entry in keys.iter().filter_map(|key| table.optional(key)) {
+        let message = format!("`{}` has no meaning here: {reason}", entry.key());
+        table.document().report(Diagnostic::at(&entry.key_place(), message).with_hint(hint));
+    }
+}
+
+fn read_tables(entry: &Entry<'_>) -> Option<BTreeMap<TableName, TableConfig>> {
+    let read: Vec<Option<(TableName, TableConfig)>> = entry.open_table()?.entries().iter().map(read_table).collect();
+    read.into_iter().collect()
+}
+
+fn read_table(entry: &Entry<'_>) -> Option<(TableName, TableConfig)> {
+    let name = match parse_table_name(entry.key()) {
+        Ok(name) => name,
+        Err(fault) => {
+            entry.document().report(
+                Diagnostic::at(&entry.key_place(), fault.to_string())
+                    .with_hint("write schema and table in one pair of quotes: `tables.\"public.patients\"`"),
+            );
+            return None;
+        }
+    };
+    let table = entry.table(TABLE_KEYS)?;
+    let subject = match table.optional("subject") {
+        Some(entry) => {
+            let (column, format) = read_subject(&entry)?;
+            Some(SubjectConfig { column, format })
+        }
+        None => None,
+    };
+    Some((name, TableConfig { subject }))
+}

@@ -1,0 +1,204 @@
+//! The top of `wayleave.toml`, and what its parts share.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use super::agency::read_agencies;
+use super::view::read_views;
+use super::{AuditConfig, Config, Limits, PseudonymKey};
+use crate::diagnostic::Diagnostics;
+use crate::diagnostic::document::{Contents, Document, Entry, Key, Table};
+
+pub(super) const ROOT_KEYS: &[Key] = &[
+    Key::new("policies", "policies = \"policies\""),
+    Key::new("audit", "[audit]\ndirectory = \"audit\""),
+    Key::new("pseudonyms", "[pseudonyms]\nkey_file = \"pseudonym.key\""),
+    Key::new("limits", "[limits]\nconnect_timeout_ms = 5000"),
+    Key::new("agency", "[agency.health]\nconnector = \"sqlite\"\npath = \"health.db\""),
+    Key::new(
+        "view",
+        "[view.clients]\nkey = \"nhs_number\"\nscheme = \"nhs-number\"\nsources = [\"health.public.patients\"]",
+    ),
+];
+const AUDIT_KEYS: &[Key] = &[Key::new("directory", "directory = \"audit\"")];
+const PSEUDONYM_KEYS: &[Key] =
+    &[Key::new("key_file", "key_file = \"pseudonym.key\""), Key::new("key_env", "key_env = \"WAYLEAVE_KEY\"")];
+const LIMIT_KEYS: &[Key] = &[Key::new("connect_timeout_ms", "connect_timeout_ms = 5000")];
+
+/// Milliseconds in a day: a longer time-out is a mistake.
+pub(super) const LONGEST_TIMEOUT_MS: u64 = 86_400_000;
+
+/// Where the process's environment is read, so that tests can give their own.
+pub(super) type Environment<'e> = &'e dyn Fn(&str) -> Option<String>;
+
+/// What reading any part of the file needs.
+#[derive(Clone, Copy)]
+pub(super) struct Surroundings<'s> {
+    /// The directory to which relative paths are relative.
+    pub directory: &'s Path,
+    pub environment: Environment<'s>,
+}
+
+pub(super) fn read(text: &str, path: &Path, environment: Environment<'_>) -> Result<Config, Diagnostics> {
+    let document = Document::parse(path, text, Contents::MayHoldSecrets)?;
+    let directory = path.parent().unwrap_or_else(|| Path::new(""));
+    let config = read_root(&document.root(ROOT_KEYS), path, Surroundings { directory, environment });
+    Diagnostics::or_value(document.into_found(), config)
+}
+
+fn read_root(root: &Table<'_>, path: &Path, surroundings: Surroundings<'_>) -> Option<Config> {
+    let policies = root.required("policies").and_then(|entry| surroundings.existing_directory(&entry));
+    let audit = root.required("audit").and_then(|entry| {
+        let directory = entry.table(AUDIT_KEYS)?.required("directory")?.text()?.value;
+        Some(AuditConfig { directory: surroundings.directory.join(directory) })
+    });
+    let pseudonyms = root.optional("pseudonyms").map(|entry| read_pseudonym_key(&entry, surroundings));
+    let limits = root.optional("limits").map(|entry| read_limits(&entry));
+    let agencies = root.required("agency").and_then(|entry| read_agencies(&entry, surroundings));
+    // Views refer to agencies: where those are wrong, what is said of views would only repeat it.
+    let views = match (root.optional("view"), &agencies) {
+        (Some(entry), Some(agencies)) => read_views(&entry, agencies),
+        (Some(_), None) => None,
+        (None, _) => Some(BTreeMap::new()),
+    };
+    Some(Config {
+        file: path.to_owned(),
+        policies: policies?,
+        audit: audit?,
+        pseudonyms: match pseudonyms {
+            Some(key) => Some(key?),
+            None => None,
+        },
+        limits: match limits {
+            Some(limits) => limits?,
+            None => Limits::default(),
+        },
+        agencies: agencies?,
+        views: views?,
+    })
+}
+
+fn read_limits(entry: &Entry<'_>) -> Option<Limits> {
+    let table = entry.table(LIMIT_KEYS)?;
+    match table.optional("connect_timeout_ms") {
+        Some(entry) => Some(Limits { connect_timeout_ms: entry.integer(1..=LONGEST_TIMEOUT_MS)?.value }),
+        None => Some(Limits::default()),
+    }
+}
+
+fn read_pseudonym_key(entry: &Entry<'_>, surroundings: Surroundings<'_>) -> Option<PseudonymKey> {
+    let table = entry.table(PSEUDONYM_KEYS)?;
+    let entry = exactly_one(&table, &["key_file", "key_env"])?;
+    let bytes = if entry.key() == "key_file" {
+        surroundings.file_contents(&entry)?
+    } else {
+        surroundings.variable(&entry)?.into_bytes()
+    };
+    let key = PseudonymKey::parse(&bytes);
+    if key.is_none() {
+        entry.report(
+            format!("the pseudonym key has fewer than {} bytes", PseudonymKey::MINIMUM_BYTES),
+            "make one with `openssl rand -hex 32`",
+        );
+    }
+    key
+}
+
+/// The one of these keys that is there, or a report that none or several are.
+pub(super) fn exactly_one<'d>(table: &Table<'d>, keys: &[&str]) -> Option<Entry<'d>> {
+    let mut present: Vec<Entry<'d>> = keys.iter().filter_map(|key| table.optional(key)).collect();
+    present.sort_by_key(Entry::offset);
+    let listed: Vec<String> = keys.iter().map(|key| format!("`{key}`")).collect();
+    let hint = format!("write exactly one of {}", listed.join(", "));
+    match present.as_slice() {
+        [only] => Some(only.clone()),
+        [] => {
+            table.report(format!("{} is missing in `{}`", listed.join(" or "), table.name()), hint);
+            None
+        }
+        [first, rest @ ..] => {
+            for entry in rest {
+                let message = format!("`{}` and `{}` contradict each other", first.key(), entry.key());
+                table
+                    .document()
+                    .report(crate::diagnostic::Diagnostic::at(&entry.key_place(), message).with_hint(hint.clone()));
+            }
+            None
+        }
+    }
+}
+
+impl Surroundings<'_> {
+    pub(super) fn path(&self, entry: &Entry<'_>) -> Option<PathBuf> {
+        Some(self.directory.join(entry.text()?.value))
+    }
+
+    fn existing_directory(&self, entry: &Entry<'_>) -> Option<PathBuf> {
+        let path = self.path(entry)?;
+        if !path.is_dir() {
+            entry.report(
+                format!("there is no directory {}", shown_path(&path)),
+                "write a directory, relative to this file",
+            );
+            return None;
+        }
+        Some(path)
+    }
+
+    pub(super) fn existing_file(&self, entry: &Entry<'_>) -> Option<PathBuf> {
+        let path = self.path(entry)?;
+        if !path.is_file() {
+            entry.report(format!("there is no file {}", shown_path(&path)), "write a file, relative to this one");
+            return None;
+        }
+        Some(path)
+    }
+
+    pub(super) fn file_contents(&self, entry: &Entry<'_>) -> Option<Vec<u8>> {
+        let path = self.path(entry)?;
+        match std::fs::read(&path) {
+            Ok(contents) => Some(contents),
+            Err(error) => {
+                entry.report(
+                    format!("the file {} cannot be read: {}", shown_path(&path), error.kind()),
+                    format!("write in `{}` a file that holds nothing but the value, relative to this one", entry.key()),
+                );
+                None
+            }
+        }
+    }
+
+    /// The value of the environment variable that the entry names.
+    pub(super) fn variable(&self, entry: &Entry<'_>) -> Option<String> {
+        let name = entry.text()?.value;
+        let is_name = name.chars().all(|character| character.is_ascii_alphanumeric() || character == '_')
+            && !name.starts_with(|character: char| character.is_ascii_digit());
+        if !is_name {
+            // Whoever confuses the variable with its value has written the secret itself here.
+            entry.report(
+                format!("`{}` must be the name of an environment variable", entry.name()),
+                "a name has letters, digits and `_` only",
+            );
+            return None;
+        }
+        let value = (self.environment)(&name).filter(|value| !value.is_empty());
+        if value.is_none() {
+            // Whoever confuses the variable with its value may have written a key that looks like a name, but a long one.
+            let shown = if name.len() < PseudonymKey::MINIMUM_BYTES { name.as_str() } else { "…" };
+            entry.report(
+                format!("the environment variable `{shown}` that `{}` names is not set", entry.name()),
+                "set it before Wayleave starts, or name another",
+            );
+        }
+        value
+    }
+}
+
+/// The path, unless its last part looks as if the secret itself had been written in place of its file.
+fn shown_path(path: &Path) -> String {
+    let name = path.file_name().map(|name| name.to_string_lossy()).unwrap_or_default();
+    if name.len() >= PseudonymKey::MINIMUM_BYTES && !name.contains('.') {
+        return "`…`".to_owned();
+    }
+    crate::diagnostic::quoted(&path.display().to_string())
+}

@@ -1,0 +1,233 @@
+//! A running query's answer: rows as they come, what is withheld, and the audit outcome when it ends.
+
+use std::collections::BTreeSet;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Instant;
+
+use datafusion::arrow::array::{RecordBatch, StringArray};
+use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use datafusion::common::DataFusionError;
+use datafusion::execution::{RecordBatchStream, SendableRecordBatchStream};
+use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
+use futures::future::BoxFuture;
+use futures::{FutureExt, Stream, StreamExt, stream};
+
+use crate::audit::{AuditError, AuditLog, KeyCount, Outcome, Status};
+use crate::error::Error;
+use crate::federate::{PlannedFragment, QueryRun};
+
+/// An answer under way.
+pub struct Answer {
+    pub query_id: String,
+    pub schema: SchemaRef,
+    /// What is withheld and under which agreement; the same whether or not rows were.
+    pub notices: Vec<Notice>,
+    /// The rows. Dropping this cancels at the sources. Its errors become [`Error`] by `Error::from`.
+    pub batches: SendableRecordBatchStream,
+    pub progress: Arc<Progress>,
+    /// What each agency receives.
+    pub fragments: Vec<FragmentReport>,
+}
+
+impl std::fmt::Debug for Answer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Answer").field("query_id", &self.query_id).field("schema", &self.schema).finish_non_exhaustive()
+    }
+}
+
+/// Something the asker should know of an answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Notice {
+    pub text: String,
+}
+
+impl std::fmt::Display for Notice {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+/// The SQL that one agency receives.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FragmentReport {
+    pub agency: String,
+    /// As it runs; where join keys are sent, a comment stands in their place.
+    pub sql: String,
+    pub agreements: Vec<String>,
+    /// Agencies whose keys are sent with it.
+    pub keys_from: Vec<String>,
+}
+
+/// How far a running query has come.
+#[derive(Debug)]
+pub struct Progress(Arc<QueryRun>);
+
+impl Progress {
+    /// Rows read so far, by agency.
+    pub fn rows(&self) -> Vec<(String, u64)> {
+        self.0.rows()
+    }
+
+    /// Keys sent so far: from whom, to whom, how many.
+    pub fn disclosed(&self) -> Vec<crate::federate::Disclosed> {
+        self.0.disclosed()
+    }
+}
+
+impl From<DataFusionError> for Error {
+    fn from(error: DataFusionError) -> Self {
+        own_error(&error).unwrap_or_else(|| Self::Execution { message: error.find_root().strip_backtrace() })
+    }
+}
+
+/// Our own error inside one of DataFusion's, however deeply wrapped.
+pub(super) fn own_error(error: &DataFusionError) -> Option<Error> {
+    let mut current: &(dyn std::error::Error + 'static) = error;
+    loop {
+        if let Some(DataFusionError::External(inner)) = current.downcast_ref::<DataFusionError>()
+            && let Some(own) = inner.downcast_ref::<Error>()
+        {
+            return Some(own.clone());
+        }
+        if let Some(own) = current.downcast_ref::<Error>() {
+            return Some(own.clone());
+        }
+        current = current.source()?;
+    }
+}
+
+pub(super) fn agreements_of(fragment: &PlannedFragment) -> Vec<String> {
+    let ids: BTreeSet<String> = fragment.origins.iter().map(|origin| origin.agreement.clone()).collect();
+    ids.into_iter().collect()
+}
+
+pub(super) fn start(
+    query_id: String,
+    batches: SendableRecordBatchStream,
+    run: Arc<QueryRun>,
+    audit: Arc<AuditLog>,
+    started: Instant,
+    notices: Vec<Notice>,
+    fragments: Vec<PlannedFragment>,
+) -> Answer {
+    let schema = batches.schema();
+    let fragments = fragments
+        .iter()
+        .map(|fragment| FragmentReport {
+            agency: fragment.agency.clone(),
+            sql: fragment.sql.clone(),
+            agreements: agreements_of(fragment),
+            keys_from: fragment.keys_from.iter().cloned().collect(),
+        })
+        .collect();
+    let progress = Arc::new(Progress(Arc::clone(&run)));
+    let recorded = Recorded { batches: Some(batches), schema: Arc::clone(&schema), run, audit, started, rows: 0, ending: None, ended: false };
+    Answer { query_id, schema, notices, batches: Box::pin(recorded), progress, fragments }
+}
+
+/// An answer that is text of ours, such as a plan: one row a line.
+pub(super) fn of_text(query_id: String, text: &str) -> Result<Answer, Error> {
+    let schema = Arc::new(Schema::new(vec![Field::new("plan", DataType::Utf8, false)]));
+    let lines = Arc::new(StringArray::from_iter_values(text.lines()));
+    let batch = RecordBatch::try_new(Arc::clone(&schema), vec![lines])
+        .map_err(|error| Error::Execution { message: error.to_string() })?;
+    let batches = RecordBatchStreamAdapter::new(Arc::clone(&schema), stream::iter([Ok(batch)]));
+    Ok(Answer {
+        progress: Arc::new(Progress(Arc::new(QueryRun::new(&query_id)))),
+        query_id,
+        schema,
+        notices: Vec::new(),
+        batches: Box::pin(batches),
+        fragments: Vec::new(),
+    })
+}
+
+/// What a recorded stream says last, once its outcome is on disk.
+type Ending = BoxFuture<'static, (Result<(), AuditError>, Option<DataFusionError>)>;
+
+/// Rows that end in an audit outcome: completed, failed, or cancelled when nobody waits for the rest.
+struct Recorded {
+    batches: Option<SendableRecordBatchStream>,
+    schema: SchemaRef,
+    run: Arc<QueryRun>,
+    audit: Arc<AuditLog>,
+    started: Instant,
+    rows: u64,
+    ending: Option<Ending>,
+    ended: bool,
+}
+
+impl Recorded {
+    fn outcome(&self, status: Status, error_code: Option<String>) -> Outcome {
+        Outcome {
+            query_id: self.run.query_id.clone(),
+            status,
+            error_code,
+            rows_returned: self.rows,
+            duration_ms: u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX),
+            rows_read: self.run.rows(),
+            keys_disclosed: self
+                .run
+                .disclosed()
+                .into_iter()
+                .map(|sent| KeyCount { from: sent.from.into_iter().collect(), to: sent.to, keys: sent.keys })
+                .collect(),
+            statements_run: self.run.statements(),
+        }
+    }
+
+    fn end(&mut self, status: Status, error: Option<DataFusionError>) {
+        let code = error.as_ref().map(|error| own_error(error).map_or("execution", |own| own.code()).to_owned());
+        let outcome = self.outcome(status, code);
+        // The sources are let go before the disk is waited for.
+        self.batches = None;
+        self.ended = true;
+        let audit = Arc::clone(&self.audit);
+        self.ending = Some(async move { (audit.outcome(outcome).await, error) }.boxed());
+    }
+}
+
+impl Stream for Recorded {
+    type Item = Result<RecordBatch, DataFusionError>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        loop {
+            if let Some(ending) = &mut self.ending {
+                let (written, error) = std::task::ready!(ending.poll_unpin(context));
+                self.ending = None;
+                return Poll::Ready(match (error, written) {
+                    (Some(error), _) => Some(Err(error)),
+                    (None, Err(unwritten)) => Some(Err(DataFusionError::External(Box::new(Error::from(unwritten))))),
+                    (None, Ok(())) => None,
+                });
+            }
+            let Some(batches) = &mut self.batches else { return Poll::Ready(None) };
+            match std::task::ready!(batches.poll_next_unpin(context)) {
+                Some(Ok(batch)) => {
+                    self.rows = self.rows.saturating_add(u64::try_from(batch.num_rows()).unwrap_or(u64::MAX));
+                    return Poll::Ready(Some(Ok(batch)));
+                }
+                Some(Err(error)) => self.end(Status::Failed, Some(error)),
+                None => self.end(Status::Completed, None),
+            }
+        }
+    }
+}
+
+impl RecordBatchStream for Recorded {
+    fn schema(&self) -> SchemaRef {
+        Arc::clone(&self.schema)
+    }
+}
+
+impl Drop for Recorded {
+    fn drop(&mut self) {
+        if !self.ended {
+            self.batches = None;
+            // Nobody is left to tell of a failure; the verifier finds an intent without an outcome.
+            let _ = self.audit.outcome_blocking(self.outcome(Status::Cancelled, Some("cancelled".to_owned())));
+        }
+    }
+}

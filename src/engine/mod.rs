@@ -1,0 +1,476 @@
+//! The whole way of a query, readable from top to bottom.
+//!
+//! SQL text → session → logical plan → released relations (policy) → DataFusion's optimizer → fragments (federation) → audit
+//! intent → sources → answer → audit outcome. Each step takes the type that the one before it made.
+
+mod answer;
+mod catalogs;
+mod explain;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use datafusion::catalog::TableProvider;
+use datafusion::common::{DataFusionError, SchemaError};
+use datafusion::datasource::ViewTable;
+use datafusion::execution::memory_pool::GreedyMemoryPool;
+use datafusion::execution::runtime_env::RuntimeEnvBuilder;
+use datafusion::execution::session_state::SessionStateBuilder;
+use datafusion::execution::{SessionState, TaskContext};
+use datafusion::arrow::datatypes::DataType;
+use datafusion::logical_expr::LogicalPlan;
+use datafusion::physical_plan::{ExecutionPlan, execute_stream};
+use datafusion::prelude::SessionConfig;
+use datafusion::sql::parser::Statement;
+use datafusion::sql::sqlparser::ast;
+use wayleave_connector_api::{Audience, ServerInfo};
+
+pub use answer::{Answer, FragmentReport, Notice, Progress};
+
+use crate::audit::{AgreementRef, AuditLog, Disclosure, Intent, Refusal, SourceStatement};
+use crate::catalog::Agencies;
+use crate::config::{Config, ViewConfig};
+use crate::error::Error;
+use crate::federate::{PlannedFragment, PushdownLevel, QueryRun, federate, plan_physical, planned_fragments};
+use crate::names::QualifiedTable;
+use crate::policy::files::PolicySet;
+use crate::policy::{Clock, EnforcedPlan, Policy};
+use crate::registry;
+use crate::session::Session;
+use crate::unified::unified_sql;
+use catalogs::{Catalogs, HOME, SessionNames, UNIFIED};
+
+/// Memory that all running queries may use together; past it a query fails alone.
+const MEMORY_LIMIT_BYTES: usize = 4 << 30;
+
+/// How long an agency may take to answer whether it is there.
+const PING_DEADLINE: Duration = Duration::from_secs(10);
+
+/// Wayleave over one configuration.
+#[derive(Debug)]
+pub struct Engine {
+    policy: Arc<Policy>,
+    views: BTreeMap<String, ViewConfig>,
+    audit: Arc<AuditLog>,
+    base: SessionState,
+    pushdown: PushdownLevel,
+}
+
+/// A released table, for listings.
+#[derive(Clone, Debug)]
+pub struct ReleasedTable {
+    pub agency: String,
+    pub schema: String,
+    pub table: String,
+    pub columns: Vec<(String, DataType)>,
+    pub agreement: String,
+    /// `available`, or why the table cannot be read now.
+    pub state: String,
+}
+
+/// Whether an agency can be reached.
+#[derive(Debug)]
+pub struct AgencyState {
+    pub agency: String,
+    pub info: Result<ServerInfo, Error>,
+    pub latency: Duration,
+}
+
+/// A query, planned and proven, with nothing sent yet.
+struct Planned {
+    enforced: EnforcedPlan,
+    plan: LogicalPlan,
+    physical: Arc<dyn ExecutionPlan>,
+    fragments: Vec<PlannedFragment>,
+    notices: Vec<Notice>,
+    state: SessionState,
+}
+
+impl Engine {
+    /// Reads policy files and opens the audit log. No source is reached.
+    ///
+    /// # Errors
+    /// [`Error::Files`] for policy files, [`Error::Audit`] for the log, [`Error::Source`] for unusable settings.
+    pub async fn open(config: Config) -> Result<Self, Error> {
+        Self::with_clock(config, Clock::System).await
+    }
+
+    /// [`Engine::open`] on a fixed day.
+    ///
+    /// # Errors
+    /// As [`Engine::open`].
+    pub async fn with_clock(config: Config, clock: Clock) -> Result<Self, Error> {
+        let agencies = registry::agencies(&config)?;
+        let set = PolicySet::load(&config.policies)?;
+        set.check_agencies(&agencies.names().map(str::to_owned).collect())?;
+        let audit = Arc::new(AuditLog::open(&config.audit.directory)?);
+        let policy = Arc::new(Policy::new(set, agencies, config.pseudonyms.clone(), clock));
+        Ok(Self { policy, views: config.views, audit, base: base_state()?, pushdown: PushdownLevel::Full })
+    }
+
+    /// The same engine with another level of pushdown: for differential tests, which run every query both ways.
+    #[must_use]
+    pub fn with_pushdown(mut self, level: PushdownLevel) -> Self {
+        self.pushdown = level;
+        self
+    }
+
+    pub fn agencies_configured(&self) -> &Agencies {
+        self.policy.agencies()
+    }
+
+    /// Plans a query, records its intent and starts it. Rows stream from [`Answer::batches`]; dropping that cancels at the
+    /// sources.
+    ///
+    /// # Errors
+    /// Every refusal of policy, whatever is wrong with the SQL, and [`Error::Audit`] where its intent cannot be recorded:
+    /// then nothing is sent.
+    pub async fn query(&self, session: &Session, sql: &str) -> Result<Answer, Error> {
+        let query_id = uuid::Uuid::now_v7().to_string();
+        let statement = parse(sql, &self.base)?;
+        if let Some(explained) = explained_query(&statement)? {
+            let text = self.explain_statement(session, &query_id, sql, explained, Audience::Asker).await?;
+            return answer::of_text(query_id, &text);
+        }
+        let planned = self.planned(session, &query_id, sql, statement).await?;
+        self.audit.intent(intent(session, &query_id, sql, &planned, &self.policy.set().hash)).await?;
+        let run = Arc::new(QueryRun::new(&query_id));
+        let context = task_context(&planned.state, &run);
+        let started = Instant::now();
+        let batches = execute_stream(Arc::clone(&planned.physical), context)
+            .map_err(|error| Error::Plan { message: error.strip_backtrace() })?;
+        Ok(answer::start(query_id, batches, run, Arc::clone(&self.audit), started, planned.notices, planned.fragments))
+    }
+
+    /// How a query would be answered: which agency receives which SQL, what stays here, and under which agreements. No
+    /// source is asked for a row.
+    ///
+    /// # Errors
+    /// As [`Engine::query`].
+    pub async fn explain(&self, session: &Session, sql: &str, audience: Audience) -> Result<String, Error> {
+        let query_id = uuid::Uuid::now_v7().to_string();
+        let statement = parse(sql, &self.base)?;
+        let statement = explained_query(&statement)?.unwrap_or(statement);
+        self.explain_statement(session, &query_id, sql, statement, audience).await
+    }
+
+    async fn explain_statement(
+        &self,
+        session: &Session,
+        query_id: &str,
+        sql: &str,
+        statement: Statement,
+        audience: Audience,
+    ) -> Result<String, Error> {
+        let planned = self.planned(session, query_id, sql, statement).await?;
+        Ok(explain::text(&planned.plan, &planned.fragments, &planned.notices, &planned.enforced, audience))
+    }
+
+    /// Plans a statement; what policy refuses is recorded.
+    async fn planned(
+        &self,
+        session: &Session,
+        query_id: &str,
+        sql: &str,
+        statement: Statement,
+    ) -> Result<Planned, Error> {
+        match self.plan(session, statement).await {
+            Ok(planned) => Ok(planned),
+            Err(error) => {
+                self.audit
+                    .refusal(Refusal {
+                        query_id: query_id.to_owned(),
+                        user: session.user.clone(),
+                        organisation: session.organisation.clone(),
+                        role: session.role.clone(),
+                        purpose: session.purpose.clone(),
+                        sql: sql.to_owned(),
+                        error_code: error.code().to_owned(),
+                    })
+                    .await?;
+                Err(error)
+            }
+        }
+    }
+
+    async fn plan(&self, session: &Session, statement: Statement) -> Result<Planned, Error> {
+        let mut names = Arc::new(SessionNames::new(Arc::clone(&self.policy), session.clone(), self.base.clone()));
+        let mut notices = Vec::new();
+        let mut state = session_state(&self.base, &names);
+        let views = self.views_named(&state, &statement)?;
+        if !views.is_empty() {
+            let mut providers = BTreeMap::new();
+            for view in views {
+                if let Some(provider) = self.unified_view(view, &names, &state, &mut notices).await? {
+                    providers.insert(view.name.clone(), provider);
+                }
+            }
+            names = Arc::new(names.with_views(providers));
+            state = session_state(&self.base, &names);
+        }
+        let plan = state.statement_to_plan(statement).await.map_err(|error| planning_error(&error, &names))?;
+        let enforced = EnforcedPlan::build(plan)?.optimize(&state)?;
+        let federated = federate(&enforced, self.pushdown)?;
+        let physical = plan_physical(&federated, &state).await?;
+        let fragments = planned_fragments(&federated.plan)?;
+        for table in enforced.released() {
+            for text in &table.notices {
+                let notice = Notice { text: text.clone() };
+                if !notices.contains(&notice) {
+                    notices.push(notice);
+                }
+            }
+        }
+        Ok(Planned { enforced, plan: federated.plan, physical, fragments, notices, state })
+    }
+
+    fn views_named(&self, state: &SessionState, statement: &Statement) -> Result<Vec<&ViewConfig>, Error> {
+        let references = state
+            .resolve_table_references(statement)
+            .map_err(|error| Error::Plan { message: error.strip_backtrace() })?;
+        let listing = references.iter().any(|reference| reference.schema() == Some("information_schema"));
+        Ok(self
+            .views
+            .values()
+            .filter(|view| {
+                listing
+                    || references.iter().any(|reference| {
+                        reference.table() == view.name
+                            && reference.schema().is_none_or(|schema| schema == UNIFIED)
+                            && reference.catalog().is_none_or(|catalog| catalog == HOME)
+                    })
+            })
+            .collect())
+    }
+
+    async fn unified_view(
+        &self,
+        view: &ViewConfig,
+        names: &Arc<SessionNames>,
+        state: &SessionState,
+        notices: &mut Vec<Notice>,
+    ) -> Result<Option<Arc<dyn TableProvider>>, Error> {
+        let mut released = Vec::with_capacity(view.sources.len());
+        for source in &view.sources {
+            match names.release(source).await {
+                Ok(table) => released.push((source.clone(), Some(table))),
+                Err(Error::TableNotReleased { .. }) => released.push((source.clone(), None)),
+                Err(error) => return Err(error),
+            }
+        }
+        let borrowed: Vec<_> = released.iter().map(|(name, table)| (name.clone(), table.as_deref())).collect();
+        let Some(unified) = unified_sql(view, &borrowed) else { return Ok(None) };
+        notices.extend(unified.notices.into_iter().map(|text| Notice { text }));
+        let plan = state
+            .create_logical_plan(&unified.sql)
+            .await
+            .map_err(|error| Error::Plan { message: format!("view `{}`: {}", view.name, error.strip_backtrace()) })?;
+        Ok(Some(Arc::new(ViewTable::new(plan, None))))
+    }
+
+    /// Everything released to a session, with each table's state: an agency that is down does not hide the others.
+    ///
+    /// # Errors
+    /// None at present; the signature leaves room for a policy set that cannot be read.
+    pub async fn released_tables(&self, session: &Session) -> Result<Vec<ReleasedTable>, Error> {
+        let names = Arc::new(SessionNames::new(Arc::clone(&self.policy), session.clone(), self.base.clone()));
+        let tables = self.policy.entitled_tables(session);
+        let listed = tables.into_iter().map(|(name, agreement)| {
+            let names = Arc::clone(&names);
+            async move {
+                let released = names.release(&name).await;
+                let (columns, state) = match released {
+                    Ok(table) => {
+                        let columns = table.columns.iter().map(|c| (c.name.clone(), c.data_type.clone())).collect();
+                        (columns, "available".to_owned())
+                    }
+                    Err(error) => (Vec::new(), format!("unavailable: {error}")),
+                };
+                let QualifiedTable { agency, schema, table } = name;
+                ReleasedTable { agency, schema, table, columns, agreement, state }
+            }
+        });
+        Ok(futures::future::join_all(listed).await)
+    }
+
+    /// Reaches every agency at once, each with a deadline of its own.
+    pub async fn agencies(&self) -> Vec<AgencyState> {
+        let pings = self.policy.agencies().iter().map(|agency| async move {
+            let started = Instant::now();
+            let info = match tokio::time::timeout(PING_DEADLINE, agency.ping()).await {
+                Ok(Ok(info)) => Ok(info),
+                Ok(Err(error)) => Err(Error::Source { agency: agency.name.clone(), source: Arc::new(error) }),
+                Err(_) => Err(Error::Source {
+                    agency: agency.name.clone(),
+                    source: Arc::new(wayleave_connector_api::ConnectorError::Unavailable {
+                        operator_detail: format!("no answer within {} s", PING_DEADLINE.as_secs()),
+                    }),
+                }),
+            };
+            AgencyState { agency: agency.name.clone(), info, latency: started.elapsed() }
+        });
+        futures::future::join_all(pings).await
+    }
+
+    /// Waits until every audit record given so far is on disk.
+    ///
+    /// # Errors
+    /// [`Error::Audit`] where it cannot be written.
+    pub async fn flush_audit(&self) -> Result<(), Error> {
+        Ok(self.audit.flush().await?)
+    }
+}
+
+fn base_state() -> Result<SessionState, Error> {
+    let mut config = SessionConfig::new()
+        .with_default_catalog_and_schema(HOME, UNIFIED)
+        .with_create_default_catalog_and_schema(false)
+        .with_information_schema(true);
+    let options = config.options_mut();
+    options.sql_parser.dialect = datafusion::common::config::Dialect::PostgreSQL;
+    // `0.5` is exact, as it is in every source: a binary float would make comparisons with decimals inexact.
+    options.sql_parser.parse_float_as_decimal = true;
+    options.sql_parser.map_string_types_to_utf8view = false;
+    let runtime = RuntimeEnvBuilder::new()
+        .with_memory_pool(Arc::new(GreedyMemoryPool::new(MEMORY_LIMIT_BYTES)))
+        .build_arc()
+        .map_err(|error| Error::Execution { message: error.strip_backtrace() })?;
+    Ok(SessionStateBuilder::new_with_default_features().with_config(config).with_runtime_env(runtime).build())
+}
+
+fn session_state(base: &SessionState, names: &Arc<SessionNames>) -> SessionState {
+    SessionStateBuilder::new_from_existing(base.clone())
+        .with_catalog_list(Arc::new(Catalogs(Arc::clone(names))))
+        .build()
+}
+
+fn task_context(state: &SessionState, run: &Arc<QueryRun>) -> Arc<TaskContext> {
+    let context = TaskContext::from(state);
+    let config = context.session_config().clone().with_extension(Arc::clone(run));
+    Arc::new(context.with_session_config(config))
+}
+
+fn parse(sql: &str, state: &SessionState) -> Result<Statement, Error> {
+    let dialect = state.config_options().sql_parser.dialect;
+    let statement = state
+        .sql_to_statement(sql, &dialect)
+        .map_err(|error| Error::Syntax { message: error.strip_backtrace() })?;
+    let refused = |statement: &str| Err(Error::NotAQuery { statement: statement.to_owned() });
+    match &statement {
+        Statement::Statement(inner) => match inner.as_ref() {
+            ast::Statement::Query(_) => {}
+            ast::Statement::Explain { .. } => return Ok(statement),
+            other => {
+                let text = other.to_string();
+                return refused(text.split_whitespace().next().unwrap_or("this statement"));
+            }
+        },
+        Statement::Explain(_) => {}
+        Statement::CreateExternalTable(_) => return refused("CREATE EXTERNAL TABLE"),
+        Statement::CopyTo(_) => return refused("COPY"),
+        Statement::Reset(_) => return refused("RESET"),
+    }
+    Ok(statement)
+}
+
+/// The query inside an EXPLAIN.
+fn explained_query(statement: &Statement) -> Result<Option<Statement>, Error> {
+    let refused = |what: &str| Err(Error::NotAQuery { statement: what.to_owned() });
+    let (inner, analyze) = match statement {
+        Statement::Explain(explain) => (explain.statement.as_ref().clone(), explain.options.analyze),
+        Statement::Statement(inner) => match inner.as_ref() {
+            ast::Statement::Explain { statement, analyze, .. } => {
+                (Statement::Statement(statement.clone()), *analyze)
+            }
+            _ => return Ok(None),
+        },
+        _ => return Ok(None),
+    };
+    if analyze {
+        return refused("EXPLAIN ANALYZE");
+    }
+    match &inner {
+        Statement::Statement(query) if matches!(query.as_ref(), ast::Statement::Query(_)) => Ok(Some(inner)),
+        _ => refused("EXPLAIN of what is no query"),
+    }
+}
+
+/// A planning failure in the terms of policy where it is one: a name that is not there is a name that is not released.
+fn planning_error(error: &DataFusionError, names: &SessionNames) -> Error {
+    if let Some(error) = answer::own_error(error) {
+        return error;
+    }
+    if let DataFusionError::SchemaError(schema_error, _) = error.find_root()
+        && let SchemaError::FieldNotFound { field, .. } = schema_error.as_ref()
+    {
+        let released = names.released();
+        let named: Vec<_> = released
+            .values()
+            .filter(|table| field.relation.as_ref().is_none_or(|relation| relation.table() == table.name.table))
+            .collect();
+        for table in &named {
+            if let Some((column, reason)) = table.unreadable.iter().find(|(column, _)| *column == field.name) {
+                return Error::UnreadableColumn {
+                    table: table.name.to_string(),
+                    column: column.clone(),
+                    reason: reason.clone(),
+                };
+            }
+        }
+        let only = match (named.as_slice(), released.len()) {
+            ([only], _) => Some(*only),
+            // The relation is an alias: with one table in the query there is no doubt which is meant.
+            ([], 1) => released.values().next(),
+            _ => None,
+        };
+        if let Some(table) = only {
+            return Error::ColumnNotReleased {
+                table: table.name.to_string(),
+                column: field.name.clone(),
+                agreement: table.agreement.id.clone(),
+            };
+        }
+    }
+    Error::Plan { message: error.strip_backtrace() }
+}
+
+fn intent(session: &Session, query_id: &str, sql: &str, planned: &Planned, policy_hash: &str) -> Intent {
+    let agreements = planned.enforced.agreements();
+    let mut disclosures = Vec::new();
+    for fragment in &planned.fragments {
+        for from in &fragment.keys_from {
+            disclosures.push(Disclosure {
+                from: from.clone(),
+                to: fragment.agency.clone(),
+                scheme: "subject key".to_owned(),
+            });
+        }
+    }
+    Intent {
+        query_id: query_id.to_owned(),
+        user: session.user.clone(),
+        organisation: session.organisation.clone(),
+        role: session.role.clone(),
+        purpose: session.purpose.clone(),
+        case_reference: session.case_reference.clone(),
+        reason: session.reason.clone(),
+        sql: sql.to_owned(),
+        policy_hash: policy_hash.to_owned(),
+        agreements: agreements
+            .values()
+            .map(|agreement| AgreementRef { id: agreement.id.clone(), hash: agreement.hash.clone() })
+            .collect(),
+        statements: planned
+            .fragments
+            .iter()
+            .map(|fragment| SourceStatement {
+                agency: fragment.agency.clone(),
+                sql: fragment.sql.clone(),
+                released_under: answer::agreements_of(fragment),
+                keys_from: fragment.keys_from.iter().cloned().collect(),
+            })
+            .collect(),
+        disclosures,
+    }
+}

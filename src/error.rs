@@ -1,0 +1,175 @@
+//! Everything that can go wrong, one variant a cause, each with a stable code that maps to SQLSTATE here and nowhere else.
+//!
+//! A message names the agreement or the rule that refuses, never what hidden rows or columns hold.
+
+use std::sync::Arc;
+
+use wayleave_connector_api::ConnectorError;
+
+use crate::audit::AuditError;
+use crate::diagnostic::Diagnostics;
+
+/// A failure of Wayleave. `Display` is the primary message; see [`Error::detail`] and [`Error::hint`] for the rest.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    #[error("`{given}` does not say who asks")]
+    Identity { given: String },
+    #[error("{0}")]
+    Files(Arc<Diagnostics>),
+    #[error("{message}")]
+    Syntax { message: String },
+    #[error("`{statement}` is not allowed: only queries are")]
+    NotAQuery { statement: String },
+    #[error("{message}")]
+    Plan { message: String },
+    #[error("`{table}` is not released to role `{role}` of `{organisation}` for purpose `{purpose}`")]
+    TableNotReleased { table: String, organisation: String, role: String, purpose: String },
+    #[error("agreement `{agreement}` does not release column `{column}` of `{table}`")]
+    ColumnNotReleased { table: String, column: String, agreement: String },
+    #[error("agreement `{agreement}` does not apply: {why}")]
+    AgreementNotInForce { agreement: String, why: String },
+    #[error("agreement `{agreement}` requires {what}")]
+    RequirementMissing { agreement: String, what: &'static str, flag: &'static str },
+    #[error("agreement `{agreement}` cannot be applied to `{table}`: {why}")]
+    AgreementUnusable { agreement: String, table: String, why: String },
+    #[error("agreement `{agreement}` releases aggregates only: {why}")]
+    AggregatesOnly { agreement: String, why: String },
+    #[error("register `{register}` cannot be read: {why}")]
+    RegisterUnusable { register: String, why: String },
+    #[error("column `{column}` of `{table}` cannot be read: {reason}")]
+    UnreadableColumn { table: String, column: String, reason: String },
+    #[error("agency `{agency}`: {source}")]
+    Source { agency: String, source: Arc<ConnectorError> },
+    #[error("the query is refused because the audit log cannot be written")]
+    Audit(#[source] Arc<AuditError>),
+    #[error("generated SQL for agency `{agency}` does not carry what agreement demands of `{table}`")]
+    Unproven { agency: String, table: String },
+    #[error("the query failed: {message}")]
+    Execution { message: String },
+    #[error("the query was cancelled")]
+    Cancelled,
+    #[error("{action}: {source}")]
+    File { action: String, source: Arc<std::io::Error> },
+}
+
+impl Error {
+    /// The stable code of the cause, the same on every surface and in the audit log.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Identity { .. } => "identity",
+            Self::Files(_) => "files",
+            Self::Syntax { .. } => "syntax",
+            Self::NotAQuery { .. } => "not-a-query",
+            Self::Plan { .. } => "plan",
+            Self::TableNotReleased { .. } => "table-not-released",
+            Self::ColumnNotReleased { .. } => "column-not-released",
+            Self::AgreementNotInForce { .. } => "agreement-not-in-force",
+            Self::RequirementMissing { .. } => "requirement-missing",
+            Self::AgreementUnusable { .. } => "agreement-unusable",
+            Self::AggregatesOnly { .. } => "aggregates-only",
+            Self::RegisterUnusable { .. } => "register-unusable",
+            Self::UnreadableColumn { .. } => "unreadable-column",
+            Self::Source { source, .. } => source.code(),
+            Self::Audit(_) => "audit-unavailable",
+            Self::Unproven { .. } => "unproven",
+            Self::Execution { .. } => "execution",
+            Self::Cancelled => "cancelled",
+            Self::File { .. } => "file",
+        }
+    }
+
+    /// The SQLSTATE that the PostgreSQL protocol carries (PostgreSQL documentation, appendix A).
+    pub fn sqlstate(&self) -> &'static str {
+        match self {
+            Self::Identity { .. } => "28000",
+            Self::Files(_) | Self::File { .. } => "58030",
+            Self::Syntax { .. } => "42601",
+            Self::NotAQuery { .. } => "25006",
+            Self::Plan { .. } => "42000",
+            Self::TableNotReleased { .. }
+            | Self::ColumnNotReleased { .. }
+            | Self::AgreementNotInForce { .. }
+            | Self::RequirementMissing { .. }
+            | Self::AgreementUnusable { .. }
+            | Self::RegisterUnusable { .. }
+            | Self::AggregatesOnly { .. } => "42501",
+            Self::UnreadableColumn { .. } => "0A000",
+            Self::Source { source, .. } => match source.as_ref() {
+                ConnectorError::Timeout { .. } | ConnectorError::Cancelled => "57014",
+                ConnectorError::Budget { .. } => "53300",
+                _ => "08006",
+            },
+            Self::Audit(_) => "58000",
+            Self::Unproven { .. } => "XX000",
+            Self::Execution { .. } => "22000",
+            Self::Cancelled => "57014",
+        }
+    }
+
+    /// A fact that explains the message.
+    pub fn detail(&self) -> Option<String> {
+        match self {
+            Self::TableNotReleased { .. } => {
+                Some("no agreement in force shares it with you; whether it exists is not told".to_owned())
+            }
+            Self::ColumnNotReleased { .. } => Some("whether the column exists is not told".to_owned()),
+            Self::Audit(source) => Some(source.to_string()),
+            Self::Unproven { .. } => Some("nothing was sent to the agency; this is a defect of Wayleave".to_owned()),
+            Self::Source { source, .. } => match source.as_ref() {
+                ConnectorError::Timeout { .. } => Some("the agency's database stopped the statement".to_owned()),
+                _ => Some("an answer is complete or it is none: nothing of the other agencies was released".to_owned()),
+            },
+            _ => None,
+        }
+    }
+
+    /// What to do about it.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Identity { .. } => Some("write user@organisation/role, such as alice@torbay-asc/social-worker".to_owned()),
+            Self::NotAQuery { .. } => Some("write a SELECT, WITH, VALUES or EXPLAIN statement".to_owned()),
+            Self::TableNotReleased { .. } => {
+                Some("`wayleave tables` lists what you may see; another purpose may be the one you mean".to_owned())
+            }
+            Self::ColumnNotReleased { table, .. } => Some(format!("SELECT * FROM {table} shows the columns you may see")),
+            Self::RequirementMissing { flag, .. } => Some(format!("say it with {flag}")),
+            Self::AgreementNotInForce { .. } | Self::AgreementUnusable { .. } => {
+                Some("the data protection officer who owns the agreement can put it right".to_owned())
+            }
+            Self::AggregatesOnly { .. } => {
+                Some("write SELECT group columns, count(*), sum(x), avg(x) … GROUP BY group columns".to_owned())
+            }
+            Self::UnreadableColumn { .. } => Some("leave the column out: the rest of its table can be read".to_owned()),
+            Self::Source { source, .. } => match source.as_ref() {
+                ConnectorError::Budget { .. } => Some("ask again later, or raise `max_connections` of the agency".to_owned()),
+                ConnectorError::Timeout { .. } => {
+                    Some("narrow the question, or raise `statement_timeout_ms` of the agency".to_owned())
+                }
+                _ => Some("`wayleave check` shows which agencies can be reached".to_owned()),
+            },
+            Self::Audit(_) => Some("make the audit directory writable; no query runs without its record".to_owned()),
+            _ => None,
+        }
+    }
+
+    /// What a source said itself, for the operator's log only: it may name hidden columns.
+    pub fn operator_detail(&self) -> Option<&str> {
+        match self {
+            Self::Source { source, .. } => source.operator_detail(),
+            _ => None,
+        }
+    }
+}
+
+impl From<Diagnostics> for Error {
+    fn from(diagnostics: Diagnostics) -> Self {
+        Self::Files(Arc::new(diagnostics))
+    }
+}
+
+impl From<AuditError> for Error {
+    fn from(error: AuditError) -> Self {
+        Self::Audit(Arc::new(error))
+    }
+}

@@ -1,0 +1,285 @@
+//! From DataFusion's expressions to a source's.
+//!
+//! In: a logical expression over a relation's columns. Out: the same expression in the connectors' algebra, in which
+//! nothing can fail, or the reason why it stays here. What has no arm of its own stays local: nothing is passed through.
+
+use datafusion::arrow::datatypes::DataType;
+use datafusion::common::{DFSchema, ScalarValue};
+use datafusion::logical_expr::expr::{Between, BinaryExpr, Case, Cast, InList, Like, ScalarFunction};
+use datafusion::logical_expr::{Expr, Operator};
+use wayleave_connector_api as source;
+use wayleave_connector_api::{CompareOp, Dialect, OutputColumn, Support, Value};
+
+/// Why an expression stays in the engine, in the words that EXPLAIN shows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeptHere(pub String);
+
+impl KeptHere {
+    fn because(reason: impl Into<String>) -> Self {
+        Self(reason.into())
+    }
+}
+
+/// How far a predicate goes down.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Pushed {
+    /// The source's answer is ours.
+    Exact(source::Expr),
+    /// It narrows at the source and is checked again here.
+    Superset(source::Expr),
+}
+
+/// Translates an expression and asks the dialect what becomes of it over these columns.
+///
+/// # Errors
+/// [`KeptHere`] with the reason, where any part of it must be evaluated here.
+pub fn push(expr: &Expr, schema: &DFSchema, columns: &[OutputColumn], dialect: &dyn Dialect) -> Result<Pushed, KeptHere> {
+    let translated = translate(expr, schema)?;
+    match dialect.support(&translated, columns) {
+        Support::Exact => Ok(Pushed::Exact(translated)),
+        Support::Superset { .. } => Ok(Pushed::Superset(translated)),
+        Support::Local { reason } => Err(KeptHere::because(reason)),
+    }
+}
+
+/// [`push`], for what has no second check here: only an exact expression will do.
+///
+/// # Errors
+/// [`KeptHere`] with the reason.
+pub fn push_exact(
+    expr: &Expr,
+    schema: &DFSchema,
+    columns: &[OutputColumn],
+    dialect: &dyn Dialect,
+) -> Result<source::Expr, KeptHere> {
+    match push(expr, schema, columns, dialect)? {
+        Pushed::Exact(expr) => Ok(expr),
+        Pushed::Superset(_) => Err(KeptHere::because("the source's answer may hold more rows than ours")),
+    }
+}
+
+fn translate(expr: &Expr, schema: &DFSchema) -> Result<source::Expr, KeptHere> {
+    let boxed = |expr: &Expr| translate(expr, schema).map(Box::new);
+    match expr {
+        Expr::Alias(alias) => translate(&alias.expr, schema),
+        Expr::Column(column) => schema
+            .maybe_index_of_column(column)
+            .map(source::Expr::Column)
+            .ok_or_else(|| KeptHere::because("a column of another relation")),
+        Expr::Literal(value, _) => literal(value).map(source::Expr::Literal),
+        Expr::BinaryExpr(binary) => translate_binary(binary, schema),
+        Expr::Like(like) => translate_like(like, schema),
+        Expr::Not(inner) => Ok(source::Expr::Not(boxed(inner)?)),
+        Expr::IsNull(inner) | Expr::IsUnknown(inner) => Ok(source::Expr::IsNull(boxed(inner)?)),
+        Expr::IsNotNull(inner) | Expr::IsNotUnknown(inner) => Ok(source::Expr::IsNotNull(boxed(inner)?)),
+        Expr::IsTrue(inner) => {
+            let inner = translate(inner, schema)?;
+            Ok(source::Expr::And(vec![source::Expr::IsNotNull(Box::new(inner.clone())), inner]))
+        }
+        Expr::IsFalse(inner) => {
+            let inner = translate(inner, schema)?;
+            let negated = source::Expr::Not(Box::new(inner.clone()));
+            Ok(source::Expr::And(vec![source::Expr::IsNotNull(Box::new(inner)), negated]))
+        }
+        Expr::Between(between) => translate_between(between, schema),
+        Expr::InList(in_list) => translate_in_list(in_list, schema),
+        Expr::Case(case) => translate_case(case, schema),
+        Expr::Cast(cast) => translate_cast(cast, schema),
+        Expr::ScalarFunction(function) => translate_function(function, schema),
+        Expr::IsNotTrue(_) | Expr::IsNotFalse(_) => Err(KeptHere::because("IS NOT TRUE and IS NOT FALSE are evaluated here")),
+        Expr::SimilarTo(_) => Err(KeptHere::because("SIMILAR TO is evaluated here")),
+        Expr::Negative(_) => Err(KeptHere::because("negation can overflow")),
+        Expr::TryCast(_) => Err(KeptHere::because("a cast that can fail is evaluated on released rows only")),
+        Expr::ScalarVariable(..) | Expr::Placeholder(_) => Err(KeptHere::because("its value is not known to the source")),
+        Expr::AggregateFunction(_) | Expr::WindowFunction(_) | Expr::GroupingSet(_) => {
+            Err(KeptHere::because("grouping and window functions inside an expression are evaluated here"))
+        }
+        Expr::Exists(_)
+        | Expr::InSubquery(_)
+        | Expr::SetComparison(_)
+        | Expr::ScalarSubquery(_)
+        | Expr::OuterReferenceColumn(..) => Err(KeptHere::because("the value of a subquery is computed here")),
+        Expr::Unnest(_) | Expr::HigherOrderFunction(_) | Expr::Lambda(_) | Expr::LambdaVariable(_) => {
+            Err(KeptHere::because("lists are taken apart here"))
+        }
+        #[expect(deprecated, reason = "the variant still exists and must be refused like any other")]
+        Expr::Wildcard { .. } => Err(KeptHere::because("a wildcard is no value")),
+    }
+}
+
+fn translate_binary(binary: &BinaryExpr, schema: &DFSchema) -> Result<source::Expr, KeptHere> {
+    let op = match binary.op {
+        Operator::And | Operator::Or => {
+            let parts = vec![translate(&binary.left, schema)?, translate(&binary.right, schema)?];
+            return Ok(if binary.op == Operator::And { source::Expr::And(parts) } else { source::Expr::Or(parts) });
+        }
+        Operator::Eq => CompareOp::Equal,
+        Operator::NotEq => CompareOp::NotEqual,
+        Operator::Lt => CompareOp::Less,
+        Operator::LtEq => CompareOp::LessOrEqual,
+        Operator::Gt => CompareOp::Greater,
+        Operator::GtEq => CompareOp::GreaterOrEqual,
+        Operator::Divide | Operator::Modulo => {
+            return Err(KeptHere::because("division can fail, and may be evaluated on released rows only"));
+        }
+        other => return Err(KeptHere::because(format!("operator {other} is evaluated here"))),
+    };
+    same_type(&binary.left, &binary.right, schema)?;
+    Ok(source::Expr::compare(op, translate(&binary.left, schema)?, translate(&binary.right, schema)?))
+}
+
+fn translate_like(like: &Like, schema: &DFSchema) -> Result<source::Expr, KeptHere> {
+    if like.case_insensitive {
+        return Err(KeptHere::because("ILIKE folds case by each system's own rules"));
+    }
+    if like.escape_char.is_some_and(|escape| escape != '\\') {
+        return Err(KeptHere::because("an escape character of its own is evaluated here"));
+    }
+    let Expr::Literal(pattern, _) = like.pattern.as_ref() else {
+        return Err(KeptHere::because("a pattern that is not constant is evaluated here"));
+    };
+    let Value::Text(pattern) = literal(pattern)? else {
+        return Err(KeptHere::because("a pattern that is not text is evaluated here"));
+    };
+    let expr = Box::new(translate(&like.expr, schema)?);
+    Ok(source::Expr::Like { expr, pattern, negated: like.negated })
+}
+
+fn translate_between(between: &Between, schema: &DFSchema) -> Result<source::Expr, KeptHere> {
+    same_type(&between.expr, &between.low, schema)?;
+    same_type(&between.expr, &between.high, schema)?;
+    let expr = translate(&between.expr, schema)?;
+    let low = source::Expr::compare(CompareOp::GreaterOrEqual, expr.clone(), translate(&between.low, schema)?);
+    let high = source::Expr::compare(CompareOp::LessOrEqual, expr, translate(&between.high, schema)?);
+    let both = source::Expr::And(vec![low, high]);
+    Ok(if between.negated { source::Expr::Not(Box::new(both)) } else { both })
+}
+
+fn translate_in_list(in_list: &InList, schema: &DFSchema) -> Result<source::Expr, KeptHere> {
+    let list = in_list
+        .list
+        .iter()
+        .map(|item| {
+            same_type(&in_list.expr, item, schema)?;
+            match translate(item, schema)? {
+                source::Expr::Literal(Value::Null(_)) => Err(KeptHere::because("NULL in a list is evaluated here")),
+                source::Expr::Literal(value) => Ok(value),
+                _ => Err(KeptHere::because("a list that is not constant is evaluated here")),
+            }
+        })
+        .collect::<Result<Vec<_>, _>>()?;
+    let expr = Box::new(translate(&in_list.expr, schema)?);
+    Ok(source::Expr::InList { expr, list, negated: in_list.negated })
+}
+
+fn translate_case(case: &Case, schema: &DFSchema) -> Result<source::Expr, KeptHere> {
+    let branches = case
+        .when_then_expr
+        .iter()
+        .map(|(when, then)| {
+            let condition = match &case.expr {
+                None => translate(when, schema)?,
+                Some(subject) => {
+                    same_type(subject, when, schema)?;
+                    source::Expr::equal(translate(subject, schema)?, translate(when, schema)?)
+                }
+            };
+            Ok((condition, translate(then, schema)?))
+        })
+        .collect::<Result<Vec<_>, KeptHere>>()?;
+    let otherwise = case.else_expr.as_deref().map(|expr| translate(expr, schema).map(Box::new)).transpose()?;
+    Ok(source::Expr::Case { branches, otherwise })
+}
+
+fn translate_cast(cast: &Cast, schema: &DFSchema) -> Result<source::Expr, KeptHere> {
+    let from = type_of(&cast.expr, schema)?;
+    let to = cast.field.data_type();
+    let inner = translate(&cast.expr, schema)?;
+    if from == *to || (is_text(&from) && is_text(to)) {
+        return Ok(inner);
+    }
+    if widens(&from, to) {
+        return Ok(source::Expr::Widen { expr: Box::new(inner), to: to.clone() });
+    }
+    Err(KeptHere::because("a cast that can fail is evaluated on released rows only"))
+}
+
+fn translate_function(function: &ScalarFunction, schema: &DFSchema) -> Result<source::Expr, KeptHere> {
+    match function.name() {
+        "coalesce" => {
+            let parts = function.args.iter().map(|arg| translate(arg, schema)).collect::<Result<Vec<_>, _>>()?;
+            Ok(source::Expr::Coalesce(parts))
+        }
+        name => Err(KeptHere::because(format!("function `{name}` is evaluated here, on released rows only"))),
+    }
+}
+
+fn same_type(left: &Expr, right: &Expr, schema: &DFSchema) -> Result<(), KeptHere> {
+    let (left, right) = (type_of(left, schema)?, type_of(right, schema)?);
+    if left == right || (is_text(&left) && is_text(&right)) {
+        Ok(())
+    } else {
+        Err(KeptHere::because("its two sides have different types"))
+    }
+}
+
+fn type_of(expr: &Expr, schema: &DFSchema) -> Result<DataType, KeptHere> {
+    use datafusion::logical_expr::ExprSchemable;
+    expr.get_type(schema).map_err(|_| KeptHere::because("its type is not known"))
+}
+
+fn is_text(data_type: &DataType) -> bool {
+    matches!(data_type, DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View)
+}
+
+fn widens(from: &DataType, to: &DataType) -> bool {
+    matches!(
+        (from, to),
+        (DataType::Int16, DataType::Int32 | DataType::Int64)
+            | (DataType::Int32, DataType::Int64)
+            | (DataType::Float32, DataType::Float64)
+    )
+}
+
+/// A constant in the connectors' terms.
+fn literal(value: &ScalarValue) -> Result<Value, KeptHere> {
+    if value.is_null() {
+        let data_type = if is_text(&value.data_type()) { DataType::Utf8 } else { value.data_type() };
+        return Ok(Value::Null(data_type));
+    }
+    let zoned = |zone: &Option<std::sync::Arc<str>>| match zone.as_deref() {
+        None => Ok(false),
+        Some("UTC" | "+00:00" | "+00") => Ok(true),
+        Some(_) => Err(KeptHere::because("a timestamp in another zone than UTC is compared here")),
+    };
+    Ok(match value {
+        ScalarValue::Boolean(Some(value)) => Value::Boolean(*value),
+        ScalarValue::Int8(Some(value)) => Value::Int16(i16::from(*value)),
+        ScalarValue::Int16(Some(value)) => Value::Int16(*value),
+        ScalarValue::Int32(Some(value)) => Value::Int32(*value),
+        ScalarValue::Int64(Some(value)) => Value::Int64(*value),
+        ScalarValue::Float32(Some(value)) => Value::Float32(*value),
+        ScalarValue::Float64(Some(value)) => Value::Float64(*value),
+        ScalarValue::Decimal128(Some(unscaled), precision, scale) => {
+            Value::Decimal128 { unscaled: *unscaled, precision: *precision, scale: *scale }
+        }
+        ScalarValue::Decimal256(Some(unscaled), precision, scale) => {
+            Value::Decimal256 { unscaled: *unscaled, precision: *precision, scale: *scale }
+        }
+        ScalarValue::Utf8(Some(text)) | ScalarValue::LargeUtf8(Some(text)) | ScalarValue::Utf8View(Some(text)) => {
+            Value::Text(text.clone())
+        }
+        ScalarValue::Binary(Some(bytes)) => Value::Binary(bytes.clone()),
+        ScalarValue::Date32(Some(days)) => Value::Date(*days),
+        ScalarValue::Time64Microsecond(Some(microseconds)) => Value::Time(*microseconds),
+        ScalarValue::TimestampMicrosecond(Some(microseconds), zone) => {
+            Value::Timestamp { microseconds: *microseconds, zoned: zoned(zone)? }
+        }
+        ScalarValue::TimestampNanosecond(Some(nanoseconds), zone) if nanoseconds % 1_000 == 0 => {
+            Value::Timestamp { microseconds: nanoseconds / 1_000, zoned: zoned(zone)? }
+        }
+        other => {
+            return Err(KeptHere::because(format!("a constant of type {} is compared here", other.data_type())));
+        }
+    })
+}

@@ -1,0 +1,654 @@
+//! Carving: the walk that finds the largest subtrees of one source.
+//!
+//! Bottom-up. A node whose inputs are one agency's pieces, and whose expressions that agency answers exactly, makes a larger
+//! piece; any other node stays here, over closed pieces. Every node kind is named: one that nobody has thought about is
+//! refused.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use datafusion::catalog::default_table_source::source_as_provider;
+use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
+use datafusion::common::{DFSchemaRef, DataFusionError, NullEquality, internal_err, plan_err};
+use datafusion::logical_expr::expr::AggregateFunction as AggregateCall;
+use datafusion::logical_expr::utils::split_conjunction;
+use datafusion::logical_expr::{
+    Aggregate, Expr, FetchType, Filter, Join, JoinType, Limit, LogicalPlan, Projection, SkipType, Sort, Union,
+};
+use wayleave_connector_api as source;
+use wayleave_connector_api::{
+    AggregateFunction, JoinKind, NullsOrder, OutputColumn, Relation, SemiKind, SortDirection, Support,
+};
+
+use super::estimate;
+use super::lineage::{disclosing_agencies, key_scheme};
+use super::node::{FragmentNode, KeyedJoinNode, OrderedBy, Side};
+use super::piece::{Piece, deliverable, place_key_slot, subject_scheme};
+use crate::error::Error;
+use crate::expression::{KeptHere, Pushed, push, push_exact};
+use crate::policy::{EnforcedPlan, Obligation, ReleasedTable};
+
+/// How much is pushed down.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum PushdownLevel {
+    /// The largest subtree of one source.
+    #[default]
+    Full,
+    /// Released relations only; everything else runs here. The other half of every differential test.
+    ReleasedRelations,
+}
+
+/// A plan whose leaves are fragments, and what policy demands of their SQL.
+#[derive(Debug)]
+pub struct FederatedPlan {
+    pub plan: LogicalPlan,
+    pub obligations: Vec<Obligation>,
+}
+
+/// Carves an enforced plan into fragments.
+///
+/// # Errors
+/// [`Error::Plan`] where the plan holds a node that may not be run.
+pub fn federate(enforced: &EnforcedPlan, level: PushdownLevel) -> Result<FederatedPlan, Error> {
+    let carver = Carver { level };
+    let failed = |error: DataFusionError| Error::Plan { message: error.strip_backtrace() };
+    let plan = carver.carve(enforced.plan()).and_then(|carved| carver.close(carved)).map_err(failed)?;
+    Ok(FederatedPlan { plan, obligations: enforced.obligations() })
+}
+
+/// A carved subtree.
+#[derive(Clone, Debug)]
+pub(super) enum Carved {
+    /// One source answers all of it.
+    Source(Box<Piece>),
+    /// It runs here.
+    Local(LogicalPlan),
+}
+
+impl Carved {
+    fn rows(&self) -> f64 {
+        match self {
+            Self::Source(piece) => piece.rows,
+            Self::Local(plan) => rows_here(plan),
+        }
+    }
+}
+
+pub(super) struct Carver {
+    level: PushdownLevel,
+}
+
+impl Carver {
+    pub(super) fn close(&self, carved: Carved) -> Result<LogicalPlan, DataFusionError> {
+        match carved {
+            Carved::Source(piece) => piece.close(),
+            Carved::Local(plan) => Ok(plan),
+        }
+    }
+
+    fn carve(&self, plan: &LogicalPlan) -> Result<Carved, DataFusionError> {
+        // Plans inside expressions (scalar subqueries) are carved on their own.
+        let plan = plan
+            .clone()
+            .map_subqueries(|subquery| match subquery {
+                LogicalPlan::Subquery(mut inner) => {
+                    inner.subquery = Arc::new(self.close(self.carve(&inner.subquery)?)?);
+                    Ok(Transformed::yes(LogicalPlan::Subquery(inner)))
+                }
+                other => Ok(Transformed::yes(self.close(self.carve(&other)?)?)),
+            })?
+            .data;
+        match &plan {
+            LogicalPlan::TableScan(scan) => {
+                let provider = source_as_provider(&scan.source)?;
+                match provider.downcast_ref::<ReleasedTable>() {
+                    Some(table) => self.expand(table, scan),
+                    None => Ok(Carved::Local(plan)),
+                }
+            }
+            LogicalPlan::Filter(filter) => self.filter(filter),
+            LogicalPlan::Projection(projection) => self.projection(projection),
+            LogicalPlan::Aggregate(aggregate) => self.aggregate(aggregate),
+            LogicalPlan::Sort(sort) => self.sort(sort),
+            LogicalPlan::Limit(limit) => self.limit(limit),
+            LogicalPlan::Join(join) => {
+                let left = self.carve(&join.left)?;
+                let right = self.carve(&join.right)?;
+                self.join(join, left, right)
+            }
+            LogicalPlan::Union(union) => self.union(union),
+            LogicalPlan::SubqueryAlias(alias) => match self.carve(&alias.input)? {
+                Carved::Source(piece) => {
+                    Ok(Carved::Source(Box::new(Piece { schema: Arc::clone(&alias.schema), ..*piece })))
+                }
+                Carved::Local(input) => self.rebuilt(&plan, vec![input]),
+            },
+            LogicalPlan::Window(_)
+            | LogicalPlan::Repartition(_)
+            | LogicalPlan::Distinct(_)
+            | LogicalPlan::Unnest(_)
+            | LogicalPlan::RecursiveQuery(_)
+            | LogicalPlan::Subquery(_) => {
+                let inputs = plan
+                    .inputs()
+                    .into_iter()
+                    .map(|input| self.carve(input).and_then(|carved| self.close(carved)))
+                    .collect::<Result<Vec<_>, _>>()?;
+                self.rebuilt(&plan, inputs)
+            }
+            LogicalPlan::EmptyRelation(_) | LogicalPlan::Values(_) => Ok(Carved::Local(plan)),
+            LogicalPlan::Extension(_)
+            | LogicalPlan::Statement(_)
+            | LogicalPlan::Explain(_)
+            | LogicalPlan::Analyze(_)
+            | LogicalPlan::Dml(_)
+            | LogicalPlan::Ddl(_)
+            | LogicalPlan::Copy(_)
+            | LogicalPlan::DescribeTable(_) => plan_err!("only queries are run"),
+        }
+    }
+
+    fn rebuilt(&self, plan: &LogicalPlan, inputs: Vec<LogicalPlan>) -> Result<Carved, DataFusionError> {
+        Ok(Carved::Local(plan.with_new_exprs(plan.expressions(), inputs)?))
+    }
+
+    fn pushes(&self) -> bool {
+        self.level == PushdownLevel::Full
+    }
+
+    fn filter(&self, filter: &Filter) -> Result<Carved, DataFusionError> {
+        let mut piece = match self.carve(&filter.input)? {
+            Carved::Source(piece) if self.pushes() => piece,
+            other => {
+                let input = Arc::new(self.close(other)?);
+                return Ok(Carved::Local(LogicalPlan::Filter(Filter::try_new(filter.predicate.clone(), input)?)));
+            }
+        };
+        let outputs = piece.outputs();
+        let mut here: Vec<Expr> = Vec::new();
+        for conjunct in split_conjunction(&filter.predicate) {
+            match push(conjunct, &piece.schema, &outputs, piece.agency.dialect()) {
+                Ok(Pushed::Exact(predicate)) => add_filter(&mut piece, predicate),
+                Ok(Pushed::Superset(predicate)) => {
+                    add_filter(&mut piece, predicate);
+                    here.push(conjunct.clone());
+                }
+                Err(KeptHere(_)) => here.push(conjunct.clone()),
+            }
+        }
+        let Some(predicate) = here.into_iter().reduce(Expr::and) else { return Ok(Carved::Source(piece)) };
+        let input = Arc::new(piece.close()?);
+        Ok(Carved::Local(LogicalPlan::Filter(Filter::try_new(predicate, input)?)))
+    }
+
+    fn projection(&self, projection: &Projection) -> Result<Carved, DataFusionError> {
+        let piece = match self.carve(&projection.input)? {
+            Carved::Source(piece) if self.pushes() => *piece,
+            other => {
+                let input = Arc::new(self.close(other)?);
+                return self.rebuilt(&LogicalPlan::Projection(projection.clone()), vec![input.as_ref().clone()]);
+            }
+        };
+        let outputs = piece.outputs();
+        let exprs = all(&projection.expr, |expr| push_exact(expr, &piece.schema, &outputs, piece.agency.dialect()));
+        let deliverable = projection.schema.fields().iter().all(|field| deliverable(field.data_type()));
+        // An order must not outlive the columns that it speaks of.
+        let ordering = exprs.as_ref().ok().and_then(|exprs| {
+            piece
+                .ordering
+                .iter()
+                .map(|by| {
+                    let column = exprs.iter().position(|expr| *expr == source::Expr::Column(by.column))?;
+                    Some(OrderedBy { column, ..*by })
+                })
+                .collect::<Option<Vec<_>>>()
+        });
+        match (exprs, ordering) {
+            (Ok(exprs), Some(ordering)) if deliverable && !exprs.is_empty() => Ok(Carved::Source(Box::new(Piece {
+                relation: Relation::Project { input: Box::new(piece.relation), exprs },
+                schema: Arc::clone(&projection.schema),
+                ordering,
+                ..piece
+            }))),
+            _ => {
+                let input = self.close_narrowed(piece, projection.expr.iter())?;
+                self.rebuilt(&LogicalPlan::Projection(projection.clone()), vec![input])
+            }
+        }
+    }
+
+    /// Closes a piece with the columns that these expressions use, and no others.
+    fn close_narrowed<'e>(
+        &self,
+        piece: Piece,
+        exprs: impl Iterator<Item = &'e Expr>,
+    ) -> Result<LogicalPlan, DataFusionError> {
+        if !piece.ordering.is_empty() {
+            return piece.close();
+        }
+        let mut used = BTreeSet::new();
+        for expr in exprs {
+            for column in expr.column_refs() {
+                used.insert(piece.schema.index_of_column(column)?);
+            }
+        }
+        let used: Vec<usize> = used.into_iter().collect();
+        if used.is_empty() { piece.close() } else { piece.narrow(&used)?.close() }
+    }
+
+    fn aggregate(&self, aggregate: &Aggregate) -> Result<Carved, DataFusionError> {
+        let piece = match self.carve(&aggregate.input)? {
+            Carved::Source(piece) if self.pushes() => *piece,
+            other => {
+                let input = self.close(other)?;
+                return self.rebuilt(&LogicalPlan::Aggregate(aggregate.clone()), vec![input]);
+            }
+        };
+        let outputs = piece.outputs();
+        let dialect = piece.agency.dialect();
+        let groups = all(&aggregate.group_expr, |expr| {
+            let group = push_exact(expr, &piece.schema, &outputs, dialect)?;
+            // A constant in GROUP BY is a position to most databases.
+            if matches!(group, source::Expr::Literal(_)) {
+                return Err(KeptHere("grouping by a constant is done here".to_owned()));
+            }
+            exact(dialect.group_support(&group.output(&outputs)))?;
+            Ok(group)
+        });
+        let aggregates = all(&aggregate.aggr_expr, |expr| {
+            let position = aggregate.group_expr.len() + aggregate.aggr_expr.iter().position(|e| e == expr).unwrap_or(0);
+            let data_type = aggregate
+                .schema
+                .fields()
+                .get(position)
+                .map(|field| field.data_type().clone())
+                .ok_or_else(|| KeptHere("its type is not known".to_owned()))?;
+            aggregate_call(expr, &piece, &outputs, data_type)
+        });
+        let deliverable = aggregate.schema.fields().iter().all(|field| deliverable(field.data_type()));
+        match (groups, aggregates) {
+            (Ok(groups), Ok(aggregates)) if deliverable && !(groups.is_empty() && aggregates.is_empty()) => {
+                Ok(Carved::Source(Box::new(Piece {
+                    rows: estimate::grouped(piece.rows, groups.len()),
+                    relation: Relation::Aggregate { input: Box::new(piece.relation), groups, aggregates },
+                    schema: Arc::clone(&aggregate.schema),
+                    ordering: Vec::new(),
+                    ..piece
+                })))
+            }
+            _ => {
+                let used = aggregate.group_expr.iter().chain(&aggregate.aggr_expr);
+                let input = self.close_narrowed(piece, used)?;
+                self.rebuilt(&LogicalPlan::Aggregate(aggregate.clone()), vec![input])
+            }
+        }
+    }
+
+    fn sort(&self, sort: &Sort) -> Result<Carved, DataFusionError> {
+        let piece = match self.carve(&sort.input)? {
+            Carved::Source(piece) if self.pushes() => *piece,
+            other => {
+                let input = self.close(other)?;
+                return self.rebuilt(&LogicalPlan::Sort(sort.clone()), vec![input]);
+            }
+        };
+        let outputs = piece.outputs();
+        let dialect = piece.agency.dialect();
+        let keys = all(&sort.expr, |key| {
+            let expr = push_exact(&key.expr, &piece.schema, &outputs, dialect)?;
+            // Only plain columns: the order is declared over the output, and a constant is a position to most databases.
+            let source::Expr::Column(column) = expr else {
+                return Err(KeptHere("an order by an expression is made here".to_owned()));
+            };
+            let output = outputs.get(column).ok_or_else(|| KeptHere("its column is not there".to_owned()))?;
+            exact(dialect.sort_support(output))?;
+            let direction = if key.asc { SortDirection::Ascending } else { SortDirection::Descending };
+            let nulls = if key.nulls_first { NullsOrder::First } else { NullsOrder::Last };
+            Ok(OrderedBy { column, direction, nulls })
+        });
+        match keys {
+            Ok(ordering) => {
+                let keys = ordering
+                    .iter()
+                    .map(|by| source::SortKey {
+                        expr: source::Expr::Column(by.column),
+                        direction: by.direction,
+                        nulls: by.nulls,
+                    })
+                    .collect();
+                let fetch = sort.fetch.and_then(|fetch| u64::try_from(fetch).ok());
+                Ok(Carved::Source(Box::new(Piece {
+                    rows: sort.fetch.map_or(piece.rows, |fetch| piece.rows.min(count(fetch))),
+                    relation: Relation::Sort { input: Box::new(piece.relation), keys, fetch },
+                    ordering,
+                    ..piece
+                })))
+            }
+            Err(_) => {
+                let input = piece.close()?;
+                self.rebuilt(&LogicalPlan::Sort(sort.clone()), vec![input])
+            }
+        }
+    }
+
+    fn limit(&self, limit: &Limit) -> Result<Carved, DataFusionError> {
+        let fetch = match (limit.get_skip_type()?, limit.get_fetch_type()?) {
+            (SkipType::Literal(0), FetchType::Literal(Some(fetch))) => u64::try_from(fetch).ok(),
+            _ => None,
+        };
+        match (self.carve(&limit.input)?, fetch) {
+            // A limit above an order would have to count on the order of a derived table, which SQL does not promise.
+            (Carved::Source(piece), Some(fetch)) if self.pushes() && piece.ordering.is_empty() => {
+                let piece = *piece;
+                Ok(Carved::Source(Box::new(Piece {
+                    rows: piece.rows.min(count(usize::try_from(fetch).unwrap_or(usize::MAX))),
+                    relation: Relation::Limit { input: Box::new(piece.relation), fetch },
+                    ..piece
+                })))
+            }
+            (other, _) => {
+                let input = self.close(other)?;
+                self.rebuilt(&LogicalPlan::Limit(limit.clone()), vec![input])
+            }
+        }
+    }
+
+    fn union(&self, union: &Union) -> Result<Carved, DataFusionError> {
+        let inputs = union.inputs.iter().map(|input| self.carve(input)).collect::<Result<Vec<_>, _>>()?;
+        let pieces: Option<Vec<&Piece>> = inputs
+            .iter()
+            .map(|input| match input {
+                Carved::Source(piece) => Some(piece.as_ref()),
+                Carved::Local(_) => None,
+            })
+            .collect();
+        if let (Some(pieces), true) = (pieces, self.pushes())
+            && let Some(first) = pieces.first()
+            && pieces.iter().all(|piece| Arc::ptr_eq(&piece.agency, &first.agency))
+            && pieces.iter().all(|piece| same_types(&piece.schema, &union.schema))
+        {
+            return Ok(Carved::Source(Box::new(Piece {
+                agency: Arc::clone(&first.agency),
+                relation: Relation::Union { inputs: pieces.iter().map(|piece| piece.relation.clone()).collect() },
+                schema: Arc::clone(&union.schema),
+                rows: pieces.iter().map(|piece| piece.rows).sum(),
+                ordering: Vec::new(),
+                origins: pieces.iter().flat_map(|piece| piece.origins.clone()).collect(),
+            })));
+        }
+        let inputs = inputs.into_iter().map(|input| self.close(input)).collect::<Result<Vec<_>, _>>()?;
+        self.rebuilt(&LogicalPlan::Union(union.clone()), inputs)
+    }
+
+    fn join(&self, join: &Join, left: Carved, right: Carved) -> Result<Carved, DataFusionError> {
+        if let (Carved::Source(left), Carved::Source(right), true) = (&left, &right, self.pushes())
+            && Arc::ptr_eq(&left.agency, &right.agency)
+            && let Some(piece) = join_at_source(join, left, right)
+        {
+            return Ok(Carved::Source(Box::new(piece)));
+        }
+        let mut here = join.clone();
+        here.left = Arc::new(self.close(left.clone())?);
+        here.right = Arc::new(self.close(right.clone())?);
+        self.join_here(here, left, right)
+    }
+
+    /// A join between sources. Where one side may give its keys to the other, and is the smaller, it does.
+    ///
+    /// `join` already stands over the closed sides.
+    pub(super) fn join_here(&self, join: Join, left: Carved, right: Carved) -> Result<Carved, DataFusionError> {
+        if self.pushes() {
+            for receiver in receivers(join.join_type, join.null_aware) {
+                let (giver, target) = match receiver {
+                    Side::Left => (&right, &left),
+                    Side::Right => (&left, &right),
+                };
+                if let Some(keyed) = keyed_join(&join, receiver, giver, target) {
+                    return Ok(Carved::Local(keyed.into_plan()));
+                }
+            }
+        }
+        Ok(Carved::Local(LogicalPlan::Join(join)))
+    }
+}
+
+/// The sides that may be narrowed by the other's keys without changing the answer: rows of that side that match nothing
+/// must not appear in it.
+fn receivers(join_type: JoinType, null_aware: bool) -> Vec<Side> {
+    if null_aware {
+        return Vec::new();
+    }
+    match join_type {
+        JoinType::Inner | JoinType::LeftSemi | JoinType::RightSemi => vec![Side::Right, Side::Left],
+        JoinType::Left | JoinType::LeftAnti | JoinType::LeftMark => vec![Side::Right],
+        JoinType::Right | JoinType::RightAnti | JoinType::RightMark => vec![Side::Left],
+        JoinType::Full => Vec::new(),
+    }
+}
+
+fn keyed_join(join: &Join, receiver: Side, giver: &Carved, target: &Carved) -> Option<KeyedJoinNode> {
+    let Carved::Source(target) = target else { return None };
+    // Sending keys pays where the giver is clearly the smaller.
+    if giver.rows() * 2.0 > target.rows {
+        return None;
+    }
+    if join.on.iter().any(|(left, right)| !matches!((left, right), (Expr::Column(_), Expr::Column(_))))
+        || join.filter.as_ref().is_some_and(has_subquery)
+        || join.null_equality != NullEquality::NullEqualsNothing
+    {
+        return None;
+    }
+    let (giver_plan, _) = match receiver {
+        Side::Left => (&join.right, &join.left),
+        Side::Right => (&join.left, &join.right),
+    };
+    let discloses = disclosing_agencies(giver_plan, &target.agency.name)?;
+    for (pair, (left, right)) in join.on.iter().enumerate() {
+        let (Expr::Column(given), Expr::Column(received)) = (match receiver {
+            Side::Left => (right, left),
+            Side::Right => (left, right),
+        }) else {
+            continue;
+        };
+        let Some(output) = target.schema.maybe_index_of_column(received) else { continue };
+        let Some(scheme) = subject_scheme(&target.relation, output) else { continue };
+        if key_scheme(giver_plan, given) != Some(scheme) {
+            continue;
+        }
+        let mut narrowed = target.as_ref().clone();
+        if !place_key_slot(&mut narrowed.relation, output) {
+            continue;
+        }
+        narrowed.ordering = Vec::new();
+        let narrowed = Arc::new(narrowed.into_node().into_plan());
+        let mut join = join.clone();
+        match receiver {
+            Side::Left => join.left = narrowed,
+            Side::Right => join.right = narrowed,
+        }
+        return Some(KeyedJoinNode::new(join, receiver, pair, discloses));
+    }
+    None
+}
+
+fn join_at_source(join: &Join, left: &Piece, right: &Piece) -> Option<Piece> {
+    if join.null_aware || join.null_equality != NullEquality::NullEqualsNothing {
+        return None;
+    }
+    // A product of two tables is made here: it would move more rows than its parts.
+    if join.on.is_empty() && join.filter.is_none() {
+        return None;
+    }
+    let dialect = left.agency.dialect();
+    let mut outputs = left.outputs();
+    let width = outputs.len();
+    outputs.extend(right.outputs());
+    let both = left.schema.join(&right.schema).ok()?;
+    let mut on = Vec::with_capacity(join.on.len() + 1);
+    for (left_key, right_key) in &join.on {
+        let left_key = push_exact(left_key, &left.schema, &left.outputs(), dialect).ok()?;
+        let right_key = push_exact(right_key, &right.schema, &right.outputs(), dialect).ok()?;
+        let right_key = right_key.map_columns(&|column| source::Expr::Column(column + width));
+        let condition = source::Expr::equal(left_key, right_key);
+        if dialect.support(&condition, &outputs) != Support::Exact {
+            return None;
+        }
+        on.push(condition);
+    }
+    if let Some(filter) = &join.filter {
+        on.push(push_exact(filter, &both, &outputs, dialect).ok()?);
+    }
+    let (relation, rows) = match join.join_type {
+        JoinType::Inner | JoinType::Left | JoinType::Right | JoinType::Full => {
+            let kind = match join.join_type {
+                JoinType::Left => JoinKind::Left,
+                JoinType::Right => JoinKind::Right,
+                JoinType::Full => JoinKind::Full,
+                _ => JoinKind::Inner,
+            };
+            let relation = Relation::Join {
+                left: Box::new(left.relation.clone()),
+                right: Box::new(right.relation.clone()),
+                kind,
+                on,
+            };
+            (relation, estimate::joined(left.rows, right.rows))
+        }
+        JoinType::LeftSemi | JoinType::LeftAnti => {
+            let kind = if join.join_type == JoinType::LeftSemi { SemiKind::Matching } else { SemiKind::NotMatching };
+            let relation = Relation::SemiJoin {
+                left: Box::new(left.relation.clone()),
+                right: Box::new(right.relation.clone()),
+                kind,
+                on,
+            };
+            (relation, left.rows * 0.5)
+        }
+        JoinType::RightSemi | JoinType::RightAnti | JoinType::LeftMark | JoinType::RightMark => return None,
+    };
+    Some(Piece {
+        agency: Arc::clone(&left.agency),
+        relation,
+        schema: Arc::clone(&join.schema),
+        rows,
+        ordering: Vec::new(),
+        origins: left.origins.iter().chain(&right.origins).cloned().collect(),
+    })
+}
+
+fn aggregate_call(
+    expr: &Expr,
+    piece: &Piece,
+    outputs: &[OutputColumn],
+    data_type: datafusion::arrow::datatypes::DataType,
+) -> Result<source::Aggregate, KeptHere> {
+    let dialect = piece.agency.dialect();
+    let Expr::AggregateFunction(AggregateCall { func, params }) = unaliased(expr) else {
+        return Err(KeptHere("only plain aggregate calls are pushed".to_owned()));
+    };
+    if !params.order_by.is_empty() || params.null_treatment.is_some() {
+        return Err(KeptHere("an aggregate over an order is made here".to_owned()));
+    }
+    let function = match func.name() {
+        "count" => AggregateFunction::Count,
+        "sum" => AggregateFunction::Sum,
+        "min" => AggregateFunction::Min,
+        "max" => AggregateFunction::Max,
+        other => return Err(KeptHere(format!("aggregate `{other}` is made here"))),
+    };
+    let [argument] = params.args.as_slice() else {
+        return Err(KeptHere("an aggregate of several arguments is made here".to_owned()));
+    };
+    let argument = match (function, argument) {
+        (AggregateFunction::Count, Expr::Literal(value, _)) if !value.is_null() && !params.distinct => None,
+        _ => Some(push_exact(argument, &piece.schema, outputs, dialect)?),
+    };
+    let filter = params
+        .filter
+        .as_deref()
+        .map(|filter| push_exact(filter, &piece.schema, outputs, dialect))
+        .transpose()?;
+    let call = source::Aggregate { function, argument, distinct: params.distinct, filter, data_type };
+    exact(dialect.aggregate_support(&call, outputs))?;
+    Ok(call)
+}
+
+fn unaliased(expr: &Expr) -> &Expr {
+    match expr {
+        Expr::Alias(alias) => unaliased(&alias.expr),
+        other => other,
+    }
+}
+
+fn exact(support: Support) -> Result<(), KeptHere> {
+    match support {
+        Support::Exact => Ok(()),
+        Support::Superset { reason } | Support::Local { reason } => Err(KeptHere(reason.to_owned())),
+    }
+}
+
+fn all<T, U>(items: &[T], translate: impl Fn(&T) -> Result<U, KeptHere>) -> Result<Vec<U>, KeptHere> {
+    items.iter().map(translate).collect()
+}
+
+fn add_filter(piece: &mut Piece, predicate: source::Expr) {
+    piece.rows = (piece.rows * estimate::selectivity(&predicate)).max(1.0);
+    let input = std::mem::replace(&mut piece.relation, Relation::Union { inputs: Vec::new() });
+    piece.relation = Relation::Filter { input: Box::new(input), predicate };
+    piece.ordering = Vec::new();
+}
+
+fn same_types(branch: &DFSchemaRef, union: &DFSchemaRef) -> bool {
+    branch.fields().len() == union.fields().len()
+        && branch.fields().iter().zip(union.fields()).all(|(left, right)| left.data_type() == right.data_type())
+}
+
+fn has_subquery(expr: &Expr) -> bool {
+    expr.exists(|part| Ok(matches!(part, Expr::ScalarSubquery(_) | Expr::Exists(_) | Expr::InSubquery(_))))
+        .unwrap_or(true)
+}
+
+fn count(rows: usize) -> f64 {
+    u32::try_from(rows).map_or(f64::from(u32::MAX), f64::from)
+}
+
+/// Rows of what runs here, from the fragments below.
+fn rows_here(plan: &LogicalPlan) -> f64 {
+    if let Some(fragment) = FragmentNode::of(plan) {
+        return fragment.rows;
+    }
+    if let Some(keyed) = KeyedJoinNode::of(plan) {
+        return rows_here(keyed.giver_plan());
+    }
+    let below = plan.inputs().into_iter().map(rows_here);
+    match plan {
+        LogicalPlan::Union(_) => below.sum(),
+        LogicalPlan::Filter(_) => below.fold(0.0, f64::max) * 0.5,
+        LogicalPlan::Aggregate(aggregate) => estimate::grouped(below.fold(1.0, f64::max), aggregate.group_expr.len()),
+        LogicalPlan::Values(values) => count(values.values.len()),
+        LogicalPlan::EmptyRelation(_) => 1.0,
+        LogicalPlan::Join(join) if matches!(join.join_type, JoinType::LeftSemi | JoinType::LeftAnti) => {
+            rows_here(&join.left)
+        }
+        _ => below.fold(1.0, f64::max),
+    }
+}
+
+/// Walks every fragment of a federated plan, subqueries included.
+pub(super) fn for_each_fragment(
+    plan: &LogicalPlan,
+    visit: &mut dyn FnMut(&FragmentNode),
+) -> Result<(), DataFusionError> {
+    plan.apply_with_subqueries(|node| {
+        if let Some(fragment) = FragmentNode::of(node) {
+            visit(fragment);
+        } else if let Some(keyed) = KeyedJoinNode::of(node) {
+            match FragmentNode::of(keyed.receiver_plan()) {
+                Some(fragment) => visit(fragment),
+                None => return internal_err!("a keyed join without a receiver"),
+            }
+        }
+        Ok(TreeNodeRecursion::Continue)
+    })?;
+    Ok(())
+}

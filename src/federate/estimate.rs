@@ -1,0 +1,34 @@
+//! Rough row counts: enough to choose which side of a join gives its keys. A source's own statistics where it has them.
+
+use wayleave_connector_api::{CompareOp, Expr};
+
+/// What is assumed of a table whose source keeps no statistics.
+pub(super) const UNKNOWN_TABLE_ROWS: f64 = 10_000.0;
+
+/// The share of rows that a predicate is taken to keep (the figures are PostgreSQL's defaults, `selfuncs.h`, rounded).
+pub(super) fn selectivity(predicate: &Expr) -> f64 {
+    match predicate {
+        Expr::Compare { op: CompareOp::Equal, .. } => 0.05,
+        Expr::Compare { op: CompareOp::NotEqual, .. } => 0.95,
+        Expr::Compare { .. } => 0.33,
+        Expr::And(parts) => parts.iter().map(selectivity).product(),
+        Expr::Or(parts) => parts.iter().map(selectivity).sum::<f64>().min(1.0),
+        Expr::Not(inner) => 1.0 - selectivity(inner),
+        Expr::InList { list, negated: false, .. } => {
+            (0.05 * f64::from(u32::try_from(list.len()).unwrap_or(u32::MAX))).min(0.5)
+        }
+        Expr::Like { negated: false, .. } => 0.1,
+        Expr::IsNull(_) => 0.05,
+        _ => 0.8,
+    }
+}
+
+/// Rows of a grouping: at most its input's.
+pub(super) fn grouped(rows: f64, group_count: usize) -> f64 {
+    if group_count == 0 { 1.0 } else { (rows * 0.1).max(1.0) }
+}
+
+/// Rows of an equijoin.
+pub(super) fn joined(left: f64, right: f64) -> f64 {
+    left.max(right)
+}

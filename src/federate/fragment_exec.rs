@@ -1,0 +1,239 @@
+//! The operator that runs a fragment at its source and streams what comes back.
+
+use std::fmt;
+use std::sync::Arc;
+
+use datafusion::arrow::array::{RecordBatch, RecordBatchOptions};
+use datafusion::arrow::compute::SortOptions;
+use datafusion::arrow::datatypes::{DataType, Field, Schema};
+use datafusion::common::stats::Precision;
+use datafusion::common::tree_node::TreeNodeRecursion;
+use datafusion::common::{DataFusionError, Statistics, internal_err};
+use datafusion::execution::{SendableRecordBatchStream, TaskContext};
+use datafusion::physical_expr::expressions::Column;
+use datafusion::physical_expr::{EquivalenceProperties, Partitioning, PhysicalExpr, PhysicalSortExpr};
+use datafusion::physical_plan::execution_plan::{Boundedness, EmissionType};
+use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
+use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties};
+use futures::{StreamExt, TryStreamExt, stream};
+use wayleave_connector_api::{
+    Audience, ConnectorError, Expr, Fragment, NullsOrder, Relation, SortDirection, Statement, Value, render_fragment,
+};
+
+use super::node::{FragmentNode, Origin};
+use super::run::QueryRun;
+use crate::catalog::Agency;
+use crate::error::Error;
+
+/// Keys in one statement. The whole set goes in as many statements as it takes.
+const KEYS_PER_STATEMENT: usize = 20_000;
+
+/// A fragment, ready to run: one partition, opened when it is first polled.
+#[derive(Debug)]
+pub struct FragmentExec {
+    pub agency: Arc<Agency>,
+    pub origins: Vec<Origin>,
+    fragment: Fragment,
+    rows: f64,
+    properties: Arc<PlanProperties>,
+}
+
+impl FragmentExec {
+    pub(super) fn new(node: &FragmentNode) -> Self {
+        let schema = Arc::clone(node.schema.inner());
+        let ordering: Vec<PhysicalSortExpr> = node
+            .ordering
+            .iter()
+            .filter_map(|by| {
+                let field = schema.fields().get(by.column)?;
+                Some(PhysicalSortExpr {
+                    expr: Arc::new(Column::new(field.name(), by.column)),
+                    options: SortOptions {
+                        descending: by.direction == SortDirection::Descending,
+                        nulls_first: by.nulls == NullsOrder::First,
+                    },
+                })
+            })
+            .collect();
+        let mut equivalence = EquivalenceProperties::new(Arc::clone(&schema));
+        if ordering.len() == node.ordering.len() && !ordering.is_empty() {
+            equivalence.add_ordering(ordering);
+        }
+        let properties = Arc::new(PlanProperties::new(
+            equivalence,
+            Partitioning::UnknownPartitioning(1),
+            EmissionType::Incremental,
+            Boundedness::Bounded,
+        ));
+        Self {
+            agency: Arc::clone(&node.agency),
+            origins: node.origins.clone(),
+            fragment: node.fragment.clone(),
+            rows: node.rows,
+            properties,
+        }
+    }
+
+    pub fn fragment(&self) -> &Fragment {
+        &self.fragment
+    }
+
+    /// Rows expected.
+    pub fn rows(&self) -> f64 {
+        self.rows
+    }
+
+    /// The SQL that the source receives, or what the asker may see of it.
+    pub fn sql(&self, audience: Audience) -> String {
+        render_fragment(self.agency.dialect(), &counted(&self.fragment), None, audience)
+    }
+
+    /// Runs the fragment, narrowed by these canonical keys where it has a place for them. No key: no statement, no rows.
+    pub(super) fn open(&self, run: Arc<QueryRun>, keys: Option<Vec<String>>) -> SendableRecordBatchStream {
+        let schema = Arc::clone(&self.fragment.schema);
+        let fragment = counted(&self.fragment);
+        let chunks: Vec<Option<Vec<String>>> = match keys {
+            None => vec![None],
+            Some(keys) => keys.chunks(KEYS_PER_STATEMENT).map(|chunk| Some(chunk.to_vec())).collect(),
+        };
+        let agency = Arc::clone(&self.agency);
+        let delivered = Arc::clone(&schema);
+        let batches = stream::iter(chunks)
+            .then(move |keys| {
+                let agency = Arc::clone(&agency);
+                let run = Arc::clone(&run);
+                let fragment = match keys {
+                    Some(_) => fragment.clone(),
+                    None => Fragment { root: without_key_slots(&fragment.root), schema: Arc::clone(&fragment.schema) },
+                };
+                let delivered = Arc::clone(&delivered);
+                async move {
+                    let sql = render_fragment(agency.dialect(), &fragment, keys.as_deref(), Audience::Source);
+                    let statement =
+                        Statement { sql, schema: Arc::clone(&fragment.schema), query_id: run.query_id.clone() };
+                    run.add_statement();
+                    let batches = agency.connector.query(statement).await.map_err(|error| failed(&agency, error))?;
+                    Ok::<_, DataFusionError>(batches.map(move |batch| {
+                        let batch = batch.map_err(|error| failed(&agency, error))?;
+                        run.add_rows(&agency.name, batch.num_rows());
+                        as_delivered(&batch, &delivered)
+                    }))
+                }
+            })
+            .try_flatten();
+        Box::pin(RecordBatchStreamAdapter::new(schema, batches))
+    }
+}
+
+/// The run that a task belongs to.
+pub(super) fn run_of(context: &TaskContext) -> Result<Arc<QueryRun>, DataFusionError> {
+    context
+        .session_config()
+        .get_extension::<QueryRun>()
+        .ok_or_else(|| DataFusionError::Internal("a fragment runs outside of a query".to_owned()))
+}
+
+fn failed(agency: &Agency, error: ConnectorError) -> DataFusionError {
+    DataFusionError::External(Box::new(Error::Source { agency: agency.name.clone(), source: Arc::new(error) }))
+}
+
+/// A result of no columns is counted by a constant: databases have no SELECT of nothing.
+fn counted(fragment: &Fragment) -> Fragment {
+    if !fragment.schema.fields().is_empty() {
+        return fragment.clone();
+    }
+    let one = Expr::Literal(Value::Int32(1));
+    Fragment {
+        root: Relation::Project { input: Box::new(fragment.root.clone()), exprs: vec![one] },
+        schema: Arc::new(Schema::new(vec![Field::new("row", DataType::Int32, false)])),
+    }
+}
+
+fn as_delivered(batch: &RecordBatch, schema: &Arc<Schema>) -> Result<RecordBatch, DataFusionError> {
+    if schema.fields().is_empty() {
+        let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
+        return Ok(RecordBatch::try_new_with_options(Arc::clone(schema), Vec::new(), &options)?);
+    }
+    Ok(batch.clone().with_schema(Arc::clone(schema))?)
+}
+
+fn without_key_slots(relation: &Relation) -> Relation {
+    let boxed = |relation: &Relation| Box::new(without_key_slots(relation));
+    match relation.clone() {
+        Relation::Scan(mut scan) => {
+            scan.keys = None;
+            Relation::Scan(scan)
+        }
+        Relation::Filter { input, predicate } => Relation::Filter { input: boxed(&input), predicate },
+        Relation::Project { input, exprs } => Relation::Project { input: boxed(&input), exprs },
+        Relation::Join { left, right, kind, on } => {
+            Relation::Join { left: boxed(&left), right: boxed(&right), kind, on }
+        }
+        Relation::SemiJoin { left, right, kind, on } => {
+            Relation::SemiJoin { left: boxed(&left), right: boxed(&right), kind, on }
+        }
+        Relation::Aggregate { input, groups, aggregates } => {
+            Relation::Aggregate { input: boxed(&input), groups, aggregates }
+        }
+        Relation::Sort { input, keys, fetch } => Relation::Sort { input: boxed(&input), keys, fetch },
+        Relation::Limit { input, fetch } => Relation::Limit { input: boxed(&input), fetch },
+        Relation::Union { inputs } => Relation::Union { inputs: inputs.iter().map(without_key_slots).collect() },
+    }
+}
+
+impl DisplayAs for FragmentExec {
+    fn fmt_as(&self, _format: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "FragmentExec: agency={}", self.agency.name)
+    }
+}
+
+impl ExecutionPlan for FragmentExec {
+    fn name(&self) -> &'static str {
+        "FragmentExec"
+    }
+
+    fn properties(&self) -> &Arc<PlanProperties> {
+        &self.properties
+    }
+
+    fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
+        Vec::new()
+    }
+
+    fn apply_expressions(
+        &self,
+        _visit: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion, DataFusionError>,
+    ) -> Result<TreeNodeRecursion, DataFusionError> {
+        Ok(TreeNodeRecursion::Continue)
+    }
+
+    fn with_new_children(
+        self: Arc<Self>,
+        children: Vec<Arc<dyn ExecutionPlan>>,
+    ) -> Result<Arc<dyn ExecutionPlan>, DataFusionError> {
+        if children.is_empty() { Ok(self) } else { internal_err!("a fragment has no children") }
+    }
+
+    fn execute(
+        &self,
+        partition: usize,
+        context: Arc<TaskContext>,
+    ) -> Result<SendableRecordBatchStream, DataFusionError> {
+        if partition != 0 {
+            return internal_err!("a fragment has one partition");
+        }
+        Ok(self.open(run_of(&context)?, None))
+    }
+
+    fn partition_statistics(&self, _partition: Option<usize>) -> Result<Arc<Statistics>, DataFusionError> {
+        let mut statistics = Statistics::new_unknown(&self.schema());
+        statistics.num_rows = Precision::Inexact(rounded(self.rows));
+        Ok(Arc::new(statistics))
+    }
+}
+
+/// An estimate as a whole number of rows.
+pub(super) fn rounded(rows: f64) -> usize {
+    // Formatting is the one conversion from floating point that cannot overflow silently.
+    format!("{:.0}", rows.max(0.0)).parse().unwrap_or(usize::MAX)
+}

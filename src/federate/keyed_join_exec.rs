@@ -1,0 +1,282 @@
+//! The keyed join: reads its smaller side first, then asks the other only for the keys found there.
+//!
+//! Exact for any number of keys: they go in as many statements as it takes, and the join itself still compares every row.
+//! Where there turn out to be so many that a scan is cheaper, the other side is read whole and no key leaves.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::sync::Arc;
+
+use datafusion::arrow::array::{AsArray, RecordBatch};
+use datafusion::arrow::datatypes::SchemaRef;
+use datafusion::common::tree_node::TreeNodeRecursion;
+use datafusion::common::{DataFusionError, JoinType, NullEquality, internal_err};
+use datafusion::datasource::memory::MemorySourceConfig;
+use datafusion::execution::memory_pool::MemoryConsumer;
+use datafusion::execution::{SendableRecordBatchStream, TaskContext};
+use datafusion::physical_expr::expressions::Column;
+use datafusion::physical_expr::{Distribution, EquivalenceProperties, Partitioning, PhysicalExpr};
+use datafusion::physical_plan::execution_plan::{Boundedness, EmissionType};
+use datafusion::physical_plan::joins::utils::{JoinFilter, JoinOn};
+use datafusion::physical_plan::joins::{HashJoinExec, PartitionMode};
+use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
+use datafusion::physical_plan::{
+    DisplayAs, DisplayFormatType, ExecutionPlan, InputDistributionRequirements, PlanProperties,
+};
+use futures::{StreamExt, TryStreamExt, stream};
+
+use super::fragment_exec::{FragmentExec, run_of};
+use super::node::Side;
+use super::run::{Disclosed, QueryRun};
+
+/// Below this many keys they are always sent: no scan is cheaper.
+const ALWAYS_SENT: f64 = 1_000.0;
+
+/// The share of the receiver's rows above which it is read whole.
+const SCAN_SHARE: f64 = 0.5;
+
+#[derive(Debug)]
+pub struct KeyedJoinExec {
+    pub(super) giver: Arc<dyn ExecutionPlan>,
+    pub(super) join: KeyedJoin,
+    properties: Arc<PlanProperties>,
+}
+
+/// What does not change when the giver is replanned.
+#[derive(Clone, Debug)]
+pub(super) struct KeyedJoin {
+    pub receiver: Arc<FragmentExec>,
+    pub receiver_side: Side,
+    /// In the order (left, right) of the logical join.
+    pub on: Vec<(usize, usize)>,
+    pub pair: usize,
+    pub filter: Option<JoinFilter>,
+    pub join_type: JoinType,
+    pub discloses: BTreeSet<String>,
+    pub schema: SchemaRef,
+}
+
+impl KeyedJoinExec {
+    pub(super) fn new(giver: Arc<dyn ExecutionPlan>, join: KeyedJoin) -> Self {
+        let properties = Arc::new(PlanProperties::new(
+            EquivalenceProperties::new(Arc::clone(&join.schema)),
+            Partitioning::UnknownPartitioning(1),
+            EmissionType::Final,
+            Boundedness::Bounded,
+        ));
+        Self { giver, join, properties }
+    }
+
+    /// The fragment that waits for keys.
+    pub fn receiver(&self) -> &Arc<FragmentExec> {
+        &self.join.receiver
+    }
+
+    /// The agencies whose keys are sent.
+    pub fn discloses(&self) -> &BTreeSet<String> {
+        &self.join.discloses
+    }
+}
+
+impl KeyedJoin {
+    async fn run(
+        self,
+        giver: SendableRecordBatchStream,
+        context: Arc<TaskContext>,
+    ) -> Result<SendableRecordBatchStream, DataFusionError> {
+        let run = run_of(&context)?;
+        let given_schema = giver.schema();
+        let given_column = self
+            .on
+            .get(self.pair)
+            .map(|(left, right)| match self.receiver_side {
+                Side::Left => *right,
+                Side::Right => *left,
+            })
+            .ok_or_else(|| DataFusionError::Internal("a keyed join without its key".to_owned()))?;
+        let reservation = MemoryConsumer::new("keyed join").register(context.memory_pool());
+        let mut keys = BTreeSet::new();
+        let mut batches: Vec<RecordBatch> = Vec::new();
+        let mut giver = giver;
+        while let Some(batch) = giver.try_next().await? {
+            reservation.try_grow(batch.get_array_memory_size())?;
+            collect_keys(&batch, given_column, &mut keys)?;
+            batches.push(batch);
+        }
+        let keys: Vec<String> = keys.into_iter().collect();
+        let receiver: Arc<dyn ExecutionPlan> = Arc::new(Narrowed {
+            keys: self.keys_to_send(keys, &run),
+            fragment: Arc::clone(&self.receiver),
+        });
+        let given: Arc<dyn ExecutionPlan> = MemorySourceConfig::try_new_exec(&[batches], given_schema, None)?;
+        let (left, right) = match self.receiver_side {
+            Side::Left => (receiver, given),
+            Side::Right => (given, receiver),
+        };
+        let on: JoinOn = self
+            .on
+            .iter()
+            .map(|(left_column, right_column)| Ok((column(&left, *left_column)?, column(&right, *right_column)?)))
+            .collect::<Result<_, DataFusionError>>()?;
+        let join = HashJoinExec::try_new(
+            left,
+            right,
+            on,
+            self.filter,
+            &self.join_type,
+            None,
+            PartitionMode::CollectLeft,
+            NullEquality::NullEqualsNothing,
+            false,
+        )?;
+        let joined = join.execute(0, context)?;
+        // The giver's rows are held until the join that borrowed them has ended.
+        let held = joined.map(move |batch| {
+            let _ = &reservation;
+            batch
+        });
+        Ok(Box::pin(RecordBatchStreamAdapter::new(self.schema, held)))
+    }
+
+    fn keys_to_send(&self, keys: Vec<String>, run: &QueryRun) -> Option<Vec<String>> {
+        let count = u32::try_from(keys.len()).map_or(f64::from(u32::MAX), f64::from);
+        if count > ALWAYS_SENT && count > self.receiver.rows() * SCAN_SHARE {
+            return None;
+        }
+        if !keys.is_empty() {
+            run.add_disclosure(Disclosed {
+                from: self.discloses.clone(),
+                to: self.receiver.agency.name.clone(),
+                keys: u64::try_from(keys.len()).unwrap_or(u64::MAX),
+            });
+        }
+        Some(keys)
+    }
+}
+
+fn column(plan: &Arc<dyn ExecutionPlan>, position: usize) -> Result<Arc<dyn PhysicalExpr>, DataFusionError> {
+    let schema = plan.schema();
+    let Some(field) = schema.fields().get(position) else {
+        return internal_err!("a join key that is not there");
+    };
+    Ok(Arc::new(Column::new(field.name(), position)))
+}
+
+fn collect_keys(batch: &RecordBatch, column: usize, keys: &mut BTreeSet<String>) -> Result<(), DataFusionError> {
+    let Some(values) = batch.columns().get(column).and_then(|values| values.as_string_opt::<i32>()) else {
+        return internal_err!("a join key that is not text");
+    };
+    for value in values.iter().flatten() {
+        if !keys.contains(value) {
+            keys.insert(value.to_owned());
+        }
+    }
+    Ok(())
+}
+
+impl DisplayAs for KeyedJoinExec {
+    fn fmt_as(&self, _format: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let from: Vec<&str> = self.join.discloses.iter().map(String::as_str).collect();
+        write!(f, "KeyedJoinExec: {}, keys of {} to {}", self.join.join_type, from.join(", "), self.join.receiver.agency.name)
+    }
+}
+
+impl ExecutionPlan for KeyedJoinExec {
+    fn name(&self) -> &'static str {
+        "KeyedJoinExec"
+    }
+
+    fn properties(&self) -> &Arc<PlanProperties> {
+        &self.properties
+    }
+
+    fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
+        vec![&self.giver]
+    }
+
+    fn input_distribution_requirements(&self) -> InputDistributionRequirements {
+        InputDistributionRequirements::new(vec![Distribution::SinglePartition])
+    }
+
+    fn apply_expressions(
+        &self,
+        _visit: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion, DataFusionError>,
+    ) -> Result<TreeNodeRecursion, DataFusionError> {
+        Ok(TreeNodeRecursion::Continue)
+    }
+
+    fn with_new_children(
+        self: Arc<Self>,
+        children: Vec<Arc<dyn ExecutionPlan>>,
+    ) -> Result<Arc<dyn ExecutionPlan>, DataFusionError> {
+        let mut children = children.into_iter();
+        match (children.next(), children.next()) {
+            (Some(giver), None) => Ok(Arc::new(Self::new(giver, self.join.clone()))),
+            _ => internal_err!("a keyed join has one child"),
+        }
+    }
+
+    fn execute(
+        &self,
+        partition: usize,
+        context: Arc<TaskContext>,
+    ) -> Result<SendableRecordBatchStream, DataFusionError> {
+        if partition != 0 {
+            return internal_err!("a keyed join has one partition");
+        }
+        let giver = self.giver.execute(0, Arc::clone(&context))?;
+        let join = self.join.clone();
+        let schema = Arc::clone(&join.schema);
+        let joined = stream::once(join.run(giver, context)).try_flatten();
+        Ok(Box::pin(RecordBatchStreamAdapter::new(schema, joined)))
+    }
+}
+
+/// The receiver once the keys are known: `None` reads it whole.
+#[derive(Debug)]
+struct Narrowed {
+    fragment: Arc<FragmentExec>,
+    keys: Option<Vec<String>>,
+}
+
+impl DisplayAs for Narrowed {
+    fn fmt_as(&self, format: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.fragment.fmt_as(format, f)
+    }
+}
+
+impl ExecutionPlan for Narrowed {
+    fn name(&self) -> &'static str {
+        "NarrowedFragment"
+    }
+
+    fn properties(&self) -> &Arc<PlanProperties> {
+        self.fragment.properties()
+    }
+
+    fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
+        Vec::new()
+    }
+
+    fn apply_expressions(
+        &self,
+        _visit: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion, DataFusionError>,
+    ) -> Result<TreeNodeRecursion, DataFusionError> {
+        Ok(TreeNodeRecursion::Continue)
+    }
+
+    fn with_new_children(
+        self: Arc<Self>,
+        _children: Vec<Arc<dyn ExecutionPlan>>,
+    ) -> Result<Arc<dyn ExecutionPlan>, DataFusionError> {
+        Ok(self)
+    }
+
+    fn execute(
+        &self,
+        _partition: usize,
+        context: Arc<TaskContext>,
+    ) -> Result<SendableRecordBatchStream, DataFusionError> {
+        Ok(self.fragment.open(run_of(&context)?, self.keys.clone()))
+    }
+}

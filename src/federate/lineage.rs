@@ -1,0 +1,94 @@
+//! Where a plan's columns and rows come from: asked before keys of one agency may be sent to another.
+
+use std::collections::BTreeSet;
+
+use datafusion::common::Column;
+use datafusion::logical_expr::{Expr, JoinType, LogicalPlan};
+use wayleave_connector_api::Scheme;
+
+use super::node::{FragmentNode, KeyedJoinNode, Origin};
+use super::piece::subject_scheme;
+
+/// Every released table below a plan.
+pub(super) fn origins(plan: &LogicalPlan) -> Vec<Origin> {
+    let mut found = Vec::new();
+    collect_origins(plan, &mut found);
+    found
+}
+
+fn collect_origins(plan: &LogicalPlan, found: &mut Vec<Origin>) {
+    if let Some(fragment) = FragmentNode::of(plan) {
+        found.extend(fragment.origins.iter().cloned());
+    } else if let Some(keyed) = KeyedJoinNode::of(plan) {
+        collect_origins(&keyed.join.left, found);
+        collect_origins(&keyed.join.right, found);
+    } else {
+        plan.inputs().into_iter().for_each(|input| collect_origins(input, found));
+    }
+}
+
+/// The agencies whose keys a plan's rows would tell of, where each of them discloses its keys to `receiver`.
+///
+/// INVARIANT: rows of a join tell of every agency in it, so every one must agree; `None` where one does not.
+pub(super) fn disclosing_agencies(plan: &LogicalPlan, receiver: &str) -> Option<BTreeSet<String>> {
+    let mut agencies = BTreeSet::new();
+    for origin in origins(plan) {
+        if origin.agency == receiver {
+            continue;
+        }
+        if !origin.disclose_keys_to.contains(receiver) {
+            return None;
+        }
+        agencies.insert(origin.agency);
+    }
+    Some(agencies)
+}
+
+/// The scheme of the subject key that a plan's column holds unchanged, if it does.
+pub(super) fn key_scheme(plan: &LogicalPlan, column: &Column) -> Option<Scheme> {
+    let position = plan.schema().maybe_index_of_column(column)?;
+    key_scheme_at(plan, position)
+}
+
+fn key_scheme_at(plan: &LogicalPlan, position: usize) -> Option<Scheme> {
+    if let Some(fragment) = FragmentNode::of(plan) {
+        return subject_scheme(&fragment.fragment.root, position);
+    }
+    if let Some(keyed) = KeyedJoinNode::of(plan) {
+        return joined(&keyed.join.left, &keyed.join.right, keyed.join.join_type, position);
+    }
+    match plan {
+        LogicalPlan::Filter(filter) => key_scheme_at(&filter.input, position),
+        LogicalPlan::Sort(sort) => key_scheme_at(&sort.input, position),
+        LogicalPlan::Limit(limit) => key_scheme_at(&limit.input, position),
+        LogicalPlan::Repartition(repartition) => key_scheme_at(&repartition.input, position),
+        LogicalPlan::SubqueryAlias(alias) => key_scheme_at(&alias.input, position),
+        LogicalPlan::Projection(projection) => named(&projection.input, projection.expr.get(position)?),
+        LogicalPlan::Aggregate(aggregate) => named(&aggregate.input, aggregate.group_expr.get(position)?),
+        LogicalPlan::Join(join) => joined(&join.left, &join.right, join.join_type, position),
+        LogicalPlan::Union(union) => {
+            let mut schemes = union.inputs.iter().map(|input| key_scheme_at(input, position));
+            let first = schemes.next()??;
+            schemes.all(|scheme| scheme == Some(first)).then_some(first)
+        }
+        _ => None,
+    }
+}
+
+fn named(input: &LogicalPlan, expr: &Expr) -> Option<Scheme> {
+    match expr {
+        Expr::Column(column) => key_scheme(input, column),
+        Expr::Alias(alias) => named(input, &alias.expr),
+        _ => None,
+    }
+}
+
+fn joined(left: &LogicalPlan, right: &LogicalPlan, join_type: JoinType, position: usize) -> Option<Scheme> {
+    let width = left.schema().fields().len();
+    match join_type {
+        JoinType::RightSemi | JoinType::RightAnti | JoinType::RightMark => key_scheme_at(right, position),
+        _ if position < width => key_scheme_at(left, position),
+        JoinType::LeftSemi | JoinType::LeftAnti | JoinType::LeftMark => None,
+        _ => key_scheme_at(right, position - width),
+    }
+}

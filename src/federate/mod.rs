@@ -1,0 +1,25 @@
+//! Federation: which part of a plan each agency answers.
+//!
+//! In: an optimized [`EnforcedPlan`]. Out: the same plan in which the largest subtrees of one source have become fragments,
+//! each one SQL statement for its agency, and in which selective joins send their keys where the agreement discloses them.
+//! What spans agencies stays DataFusion's. INVARIANT: nothing reaches a source but a fragment made here, and every fragment's
+//! SQL is checked against policy's own obligations before it may run.
+
+mod carve;
+mod estimate;
+mod expand;
+mod fragment_exec;
+mod keyed_join_exec;
+mod lineage;
+mod node;
+mod physical;
+mod piece;
+mod proof;
+mod run;
+
+pub use carve::{FederatedPlan, PushdownLevel, federate};
+pub use fragment_exec::FragmentExec;
+pub use keyed_join_exec::KeyedJoinExec;
+pub use node::{FragmentNode, KeyedJoinNode, Origin, Side};
+pub use physical::{PlannedFragment, plan_physical, planned_fragments};
+pub use run::{Disclosed, QueryRun};

@@ -1,0 +1,207 @@
+//! The two logical nodes that federation adds: a fragment of one source, and a join that sends its keys.
+
+use std::cmp::Ordering;
+use std::collections::BTreeSet;
+use std::hash::{Hash, Hasher};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering as Atomic};
+
+use datafusion::common::{DFSchemaRef, DataFusionError, plan_err};
+use datafusion::logical_expr::{Expr, Extension, Join, LogicalPlan, UserDefinedLogicalNodeCore};
+use wayleave_connector_api::{Fragment, NullsOrder, SortDirection};
+
+use crate::catalog::Agency;
+
+static NEXT_ID: AtomicU64 = AtomicU64::new(1);
+
+fn next_id() -> u64 {
+    NEXT_ID.fetch_add(1, Atomic::Relaxed)
+}
+
+/// A released table that takes part in a fragment.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Origin {
+    pub agency: String,
+    /// `schema.table`.
+    pub table: String,
+    pub agreement: String,
+    /// Agencies to which the agreement lets this table's keys be sent.
+    pub disclose_keys_to: BTreeSet<String>,
+}
+
+/// The order in which a fragment's rows arrive.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OrderedBy {
+    pub column: usize,
+    pub direction: SortDirection,
+    pub nulls: NullsOrder,
+}
+
+/// A subtree that one source answers.
+#[derive(Clone, Debug)]
+pub struct FragmentNode {
+    id: u64,
+    pub agency: Arc<Agency>,
+    pub fragment: Fragment,
+    pub schema: DFSchemaRef,
+    /// Rows expected, by the source's own statistics and rough selectivities.
+    pub rows: f64,
+    pub ordering: Vec<OrderedBy>,
+    pub origins: Vec<Origin>,
+}
+
+impl FragmentNode {
+    pub fn new(agency: Arc<Agency>, fragment: Fragment, schema: DFSchemaRef, rows: f64) -> Self {
+        Self { id: next_id(), agency, fragment, schema, rows, ordering: Vec::new(), origins: Vec::new() }
+    }
+
+    pub fn into_plan(self) -> LogicalPlan {
+        LogicalPlan::Extension(Extension { node: Arc::new(self) })
+    }
+
+    /// The fragment that a plan is, if it is one.
+    pub fn of(plan: &LogicalPlan) -> Option<&Self> {
+        match plan {
+            LogicalPlan::Extension(extension) => extension.node.as_any().downcast_ref(),
+            _ => None,
+        }
+    }
+}
+
+/// Which input of a join.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Side {
+    Left,
+    Right,
+}
+
+/// A join whose one side is read first, so that its keys narrow the other.
+#[derive(Clone, Debug)]
+pub struct KeyedJoinNode {
+    id: u64,
+    pub join: Join,
+    /// The side that receives keys: a [`FragmentNode`] whose fragment has a key slot.
+    pub receiver: Side,
+    /// Position in `join.on` of the pair whose values are sent.
+    pub pair: usize,
+    /// The agencies whose keys are sent.
+    pub discloses: BTreeSet<String>,
+}
+
+impl KeyedJoinNode {
+    pub fn new(join: Join, receiver: Side, pair: usize, discloses: BTreeSet<String>) -> Self {
+        Self { id: next_id(), join, receiver, pair, discloses }
+    }
+
+    pub fn into_plan(self) -> LogicalPlan {
+        LogicalPlan::Extension(Extension { node: Arc::new(self) })
+    }
+
+    /// The keyed join that a plan is, if it is one.
+    pub fn of(plan: &LogicalPlan) -> Option<&Self> {
+        match plan {
+            LogicalPlan::Extension(extension) => extension.node.as_any().downcast_ref(),
+            _ => None,
+        }
+    }
+
+    pub fn giver_plan(&self) -> &LogicalPlan {
+        match self.receiver {
+            Side::Left => &self.join.right,
+            Side::Right => &self.join.left,
+        }
+    }
+
+    pub fn receiver_plan(&self) -> &LogicalPlan {
+        match self.receiver {
+            Side::Left => &self.join.left,
+            Side::Right => &self.join.right,
+        }
+    }
+}
+
+macro_rules! identified_by_id {
+    ($node:ty) => {
+        impl PartialEq for $node {
+            fn eq(&self, other: &Self) -> bool {
+                self.id == other.id
+            }
+        }
+        impl Eq for $node {}
+        impl PartialOrd for $node {
+            fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+                self.id.partial_cmp(&other.id)
+            }
+        }
+        impl Hash for $node {
+            fn hash<H: Hasher>(&self, state: &mut H) {
+                self.id.hash(state);
+            }
+        }
+    };
+}
+identified_by_id!(FragmentNode);
+identified_by_id!(KeyedJoinNode);
+
+impl UserDefinedLogicalNodeCore for FragmentNode {
+    fn name(&self) -> &str {
+        "Fragment"
+    }
+
+    fn inputs(&self) -> Vec<&LogicalPlan> {
+        Vec::new()
+    }
+
+    fn schema(&self) -> &DFSchemaRef {
+        &self.schema
+    }
+
+    fn expressions(&self) -> Vec<Expr> {
+        Vec::new()
+    }
+
+    fn fmt_for_explain(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Fragment: agency={}", self.agency.name)
+    }
+
+    fn with_exprs_and_inputs(&self, exprs: Vec<Expr>, inputs: Vec<LogicalPlan>) -> Result<Self, DataFusionError> {
+        if exprs.is_empty() && inputs.is_empty() { Ok(self.clone()) } else { plan_err!("a fragment has no inputs") }
+    }
+}
+
+impl UserDefinedLogicalNodeCore for KeyedJoinNode {
+    fn name(&self) -> &str {
+        "KeyedJoin"
+    }
+
+    /// The giver alone: the receiver is opened by this node itself, once the keys are known.
+    fn inputs(&self) -> Vec<&LogicalPlan> {
+        vec![self.giver_plan()]
+    }
+
+    fn schema(&self) -> &DFSchemaRef {
+        &self.join.schema
+    }
+
+    fn expressions(&self) -> Vec<Expr> {
+        Vec::new()
+    }
+
+    fn fmt_for_explain(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let givers: Vec<&str> = self.discloses.iter().map(String::as_str).collect();
+        write!(f, "KeyedJoin: {}, keys of {}", self.join.join_type, givers.join(", "))
+    }
+
+    fn with_exprs_and_inputs(&self, exprs: Vec<Expr>, inputs: Vec<LogicalPlan>) -> Result<Self, DataFusionError> {
+        let mut inputs = inputs.into_iter();
+        let (Some(giver), None, true) = (inputs.next(), inputs.next(), exprs.is_empty()) else {
+            return plan_err!("a keyed join has one input");
+        };
+        let mut node = self.clone();
+        match node.receiver {
+            Side::Left => node.join.right = Arc::new(giver),
+            Side::Right => node.join.left = Arc::new(giver),
+        }
+        Ok(node)
+    }
+}

@@ -1,0 +1,177 @@
+//! From a federated logical plan to operators, and back to the list of what each agency will receive.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use datafusion::catalog::Session as PlannerSession;
+use datafusion::common::{DFSchema, DataFusionError, internal_err};
+use datafusion::execution::SessionState;
+use datafusion::logical_expr::{Expr, LogicalPlan, UserDefinedLogicalNode};
+use datafusion::physical_plan::ExecutionPlan;
+use datafusion::physical_plan::joins::utils::JoinFilter;
+use datafusion::logical_expr::physical_planning_context::PhysicalPlanningContext;
+use datafusion::physical_planner::{DefaultPhysicalPlanner, ExtensionPlanner, PhysicalPlanner};
+use wayleave_connector_api::Audience;
+
+use super::carve::{FederatedPlan, for_each_fragment};
+use super::fragment_exec::FragmentExec;
+use super::keyed_join_exec::{KeyedJoin, KeyedJoinExec};
+use super::node::{FragmentNode, KeyedJoinNode, Origin, Side};
+use super::proof;
+use crate::error::Error;
+
+/// What one agency will receive.
+#[derive(Clone, Debug)]
+pub struct PlannedFragment {
+    pub agency: String,
+    /// The SQL as it runs; where join keys are still to come, a comment stands in their place.
+    pub sql: String,
+    /// The SQL as the asker may see it.
+    pub asker_sql: String,
+    pub origins: Vec<Origin>,
+    /// Agencies whose keys this fragment receives.
+    pub keys_from: BTreeSet<String>,
+    pub estimated_rows: f64,
+}
+
+/// Plans the operators of a federated plan, after proving that every fragment's SQL carries what policy demands.
+///
+/// # Errors
+/// [`Error::Unproven`] where one does not; [`Error::Plan`] where DataFusion cannot plan what stays here.
+pub async fn plan_physical(federated: &FederatedPlan, state: &SessionState) -> Result<Arc<dyn ExecutionPlan>, Error> {
+    let failed = |error: DataFusionError| Error::Plan { message: error.strip_backtrace() };
+    let mut proven = Ok(());
+    for_each_fragment(&federated.plan, &mut |node| {
+        if proven.is_ok() {
+            let sql = FragmentExec::new(node).sql(Audience::Source);
+            proven = proof::prove(&sql, &node.agency, &federated.obligations);
+        }
+    })
+    .map_err(failed)?;
+    proven?;
+    let planner = DefaultPhysicalPlanner::with_extension_planners(vec![Arc::new(FederationPlanner)]);
+    planner.create_physical_plan(&federated.plan, state).await.map_err(failed)
+}
+
+/// What each agency will receive, in the order of the plan.
+///
+/// # Errors
+/// [`Error::Plan`] where the plan cannot be walked.
+pub fn planned_fragments(plan: &LogicalPlan) -> Result<Vec<PlannedFragment>, Error> {
+    let mut fragments = Vec::new();
+    let mut receivers = Vec::new();
+    collect_receivers(plan, &mut receivers).map_err(|error| Error::Plan { message: error.strip_backtrace() })?;
+    for_each_fragment(plan, &mut |node| {
+        let exec = FragmentExec::new(node);
+        let keys_from = receivers.iter().find(|(receiver, _)| receiver == node).map(|(_, from)| from.clone());
+        fragments.push(PlannedFragment {
+            agency: node.agency.name.clone(),
+            sql: exec.sql(Audience::Source),
+            asker_sql: exec.sql(Audience::Asker),
+            origins: node.origins.clone(),
+            keys_from: keys_from.unwrap_or_default(),
+            estimated_rows: node.rows,
+        });
+    })
+    .map_err(|error| Error::Plan { message: error.strip_backtrace() })?;
+    Ok(fragments)
+}
+
+fn collect_receivers(
+    plan: &LogicalPlan,
+    receivers: &mut Vec<(FragmentNode, BTreeSet<String>)>,
+) -> Result<(), DataFusionError> {
+    use datafusion::common::tree_node::TreeNodeRecursion;
+    plan.apply_with_subqueries(|node| {
+        if let Some(keyed) = KeyedJoinNode::of(node)
+            && let Some(receiver) = FragmentNode::of(keyed.receiver_plan())
+        {
+            receivers.push((receiver.clone(), keyed.discloses.clone()));
+        }
+        Ok(TreeNodeRecursion::Continue)
+    })?;
+    Ok(())
+}
+
+struct FederationPlanner;
+
+#[async_trait]
+impl ExtensionPlanner for FederationPlanner {
+    async fn plan_extension(
+        &self,
+        planner: &dyn PhysicalPlanner,
+        node: &dyn UserDefinedLogicalNode,
+        _logical_inputs: &[&LogicalPlan],
+        physical_inputs: &[Arc<dyn ExecutionPlan>],
+        session: &dyn PlannerSession,
+        planning: &PhysicalPlanningContext,
+    ) -> Result<Option<Arc<dyn ExecutionPlan>>, DataFusionError> {
+        if let Some(fragment) = node.as_any().downcast_ref::<FragmentNode>() {
+            return Ok(Some(Arc::new(FragmentExec::new(fragment))));
+        }
+        let Some(keyed) = node.as_any().downcast_ref::<KeyedJoinNode>() else { return Ok(None) };
+        let (Some(giver), Some(receiver)) = (physical_inputs.first(), FragmentNode::of(keyed.receiver_plan())) else {
+            return internal_err!("a keyed join without its two sides");
+        };
+        let (left, right) = (keyed.join.left.schema(), keyed.join.right.schema());
+        let on = keyed
+            .join
+            .on
+            .iter()
+            .map(|(left_key, right_key)| match (left_key, right_key) {
+                (Expr::Column(left_key), Expr::Column(right_key)) => {
+                    Ok((left.index_of_column(left_key)?, right.index_of_column(right_key)?))
+                }
+                _ => internal_err!("a keyed join over an expression"),
+            })
+            .collect::<Result<Vec<_>, _>>()?;
+        let receiver = Arc::new(FragmentExec::new(receiver));
+        let filter = match &keyed.join.filter {
+            Some(filter) => Some(join_filter(filter, left, right, planner, session, planning)?),
+            None => None,
+        };
+        debug_assert!(matches!(keyed.receiver, Side::Left | Side::Right));
+        let join = KeyedJoin {
+            receiver,
+            receiver_side: keyed.receiver,
+            on,
+            pair: keyed.pair,
+            filter,
+            join_type: keyed.join.join_type,
+            discloses: keyed.discloses.clone(),
+            schema: Arc::clone(keyed.join.schema.inner()),
+        };
+        Ok(Some(Arc::new(KeyedJoinExec::new(Arc::clone(giver), join))))
+    }
+}
+
+/// A join's further condition over the columns that it uses, as DataFusion's hash join takes it.
+fn join_filter(
+    filter: &Expr,
+    left: &DFSchema,
+    right: &DFSchema,
+    planner: &dyn PhysicalPlanner,
+    session: &dyn PlannerSession,
+    planning: &PhysicalPlanningContext,
+) -> Result<JoinFilter, DataFusionError> {
+    let columns = filter.column_refs();
+    let positions = |schema: &DFSchema| -> Vec<usize> {
+        let found: BTreeSet<usize> = columns.iter().filter_map(|column| schema.maybe_index_of_column(column)).collect();
+        found.into_iter().collect()
+    };
+    let (left_positions, right_positions) = (positions(left), positions(right));
+    let field = |schema: &DFSchema, position: usize| {
+        let (qualifier, field) = schema.qualified_field(position);
+        (qualifier.cloned(), Arc::clone(field))
+    };
+    let fields = left_positions
+        .iter()
+        .map(|position| field(left, *position))
+        .chain(right_positions.iter().map(|position| field(right, *position)))
+        .collect();
+    let schema = DFSchema::new_with_metadata(fields, std::collections::HashMap::new())?;
+    let expression = planner.create_physical_expr(filter, &schema, session, planning)?;
+    let indices = JoinFilter::build_column_indices(left_positions, right_positions);
+    Ok(JoinFilter::new(expression, indices, Arc::clone(schema.inner())))
+}

@@ -1,0 +1,19 @@
+//! Wayleave: questions across many agencies' databases, under their sharing agreements, with nothing copied.
+//!
+//! The way of a query is in [`engine`]; `ARCHITECTURE.md` names the rooms and what must always hold.
+
+pub mod audit;
+pub mod catalog;
+pub mod cli;
+pub mod config;
+pub mod demo;
+pub mod diagnostic;
+pub mod engine;
+pub mod error;
+mod expression;
+pub mod federate;
+pub mod names;
+pub mod policy;
+mod registry;
+pub mod session;
+mod unified;

@@ -1,0 +1,163 @@
+//! The plan that policy has built: the only kind that the federation stage accepts.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use datafusion::catalog::default_table_source::source_as_provider;
+use datafusion::catalog::streaming::StreamingTable;
+use datafusion::catalog::TableProvider;
+use datafusion::common::tree_node::TreeNodeRecursion;
+use datafusion::datasource::cte_worktable::CteWorkTable;
+use datafusion::execution::SessionState;
+use datafusion::functions_table::generate_series::GenerateSeriesTable;
+use datafusion::logical_expr::{LogicalPlan, TableScan};
+use wayleave_connector_api::{Scan, ScanReason, TableName, render_policy_conjuncts};
+
+use super::ReleasedTable;
+use crate::error::Error;
+use crate::policy::files::Agreement;
+
+/// A logical plan whose every leaf is a released relation, a constant, or the session's own listing of what it may see.
+///
+/// INVARIANT: only this module builds one, and each optimizer pass over it is checked again.
+#[derive(Debug)]
+pub struct EnforcedPlan {
+    plan: LogicalPlan,
+    tables: Vec<Arc<dyn TableProvider>>,
+}
+
+/// What must stand in the SQL that an agency receives, for one table.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Obligation {
+    pub agency: String,
+    pub table: TableName,
+    /// SQL conjuncts of the scan's own WHERE, in the agency's dialect.
+    pub conjuncts: Vec<String>,
+}
+
+impl EnforcedPlan {
+    /// Accepts a plan of the session's own catalog.
+    ///
+    /// # Errors
+    /// [`Error::NotAQuery`] for whatever is no query; [`Error::Plan`] for a leaf that is not released.
+    pub fn build(plan: LogicalPlan) -> Result<Self, Error> {
+        let tables = released_leaves(&plan)?;
+        Ok(Self { plan, tables })
+    }
+
+    /// Runs DataFusion's whole optimizer, and checks that what comes out is still made of released relations only.
+    ///
+    /// # Errors
+    /// [`Error::Plan`] where a rule fails or the result is not of released relations.
+    pub fn optimize(self, planner: &SessionState) -> Result<Self, Error> {
+        let plan = planner.optimize(&self.plan).map_err(|error| Error::Plan { message: error.strip_backtrace() })?;
+        Self::build(plan)
+    }
+
+    pub fn plan(&self) -> &LogicalPlan {
+        &self.plan
+    }
+
+    /// The released relations that the plan reads.
+    pub fn released(&self) -> impl Iterator<Item = &ReleasedTable> {
+        self.tables.iter().filter_map(|table| table.downcast_ref::<ReleasedTable>())
+    }
+
+    /// The agreements that the plan answers to, by id.
+    pub fn agreements(&self) -> BTreeMap<String, Arc<Agreement>> {
+        self.released().map(|table| (table.agreement.id.clone(), Arc::clone(&table.agreement))).collect()
+    }
+
+    /// What the SQL of every source must carry, computed from policy alone and not from the generated query.
+    pub fn obligations(&self) -> Vec<Obligation> {
+        let mut obligations = Vec::new();
+        for table in self.released() {
+            let scan = Scan {
+                table: table.name.table_name(),
+                columns: table.base.clone(),
+                outputs: Vec::new(),
+                policy: table.policy.clone(),
+                lookups: Vec::new(),
+                keys: None,
+                reason: ScanReason::Released { agreement: table.agreement.id.clone() },
+            };
+            obligations.push(Obligation {
+                agency: table.agency.name.clone(),
+                table: scan.table.clone(),
+                conjuncts: render_policy_conjuncts(table.agency.dialect(), &scan),
+            });
+            for (agency, scan) in table.elsewhere.iter().flat_map(|check| &check.sets) {
+                obligations.push(Obligation {
+                    agency: agency.name.clone(),
+                    table: scan.table.clone(),
+                    conjuncts: render_policy_conjuncts(agency.dialect(), scan),
+                });
+            }
+        }
+        obligations
+    }
+}
+
+fn released_leaves(plan: &LogicalPlan) -> Result<Vec<Arc<dyn TableProvider>>, Error> {
+    let mut tables = Vec::new();
+    let mut refusal = None;
+    let walked = plan.apply_with_subqueries(|node| {
+        match check_node(node, &mut tables) {
+            Ok(()) => Ok(TreeNodeRecursion::Continue),
+            Err(error) => {
+                refusal = Some(error);
+                Ok(TreeNodeRecursion::Stop)
+            }
+        }
+    });
+    if let Some(error) = refusal {
+        return Err(error);
+    }
+    walked.map_err(|error| Error::Plan { message: error.strip_backtrace() })?;
+    Ok(tables)
+}
+
+fn check_node(node: &LogicalPlan, tables: &mut Vec<Arc<dyn TableProvider>>) -> Result<(), Error> {
+    let not_a_query = |statement: &str| Err(Error::NotAQuery { statement: statement.to_owned() });
+    match node {
+        LogicalPlan::TableScan(scan) => check_leaf(scan, tables),
+        LogicalPlan::Projection(_)
+        | LogicalPlan::Filter(_)
+        | LogicalPlan::Window(_)
+        | LogicalPlan::Aggregate(_)
+        | LogicalPlan::Sort(_)
+        | LogicalPlan::Join(_)
+        | LogicalPlan::Repartition(_)
+        | LogicalPlan::Union(_)
+        | LogicalPlan::EmptyRelation(_)
+        | LogicalPlan::Subquery(_)
+        | LogicalPlan::SubqueryAlias(_)
+        | LogicalPlan::Limit(_)
+        | LogicalPlan::Values(_)
+        | LogicalPlan::Distinct(_)
+        | LogicalPlan::Unnest(_)
+        | LogicalPlan::RecursiveQuery(_) => Ok(()),
+        LogicalPlan::Statement(_) => not_a_query("this statement"),
+        LogicalPlan::Explain(_) | LogicalPlan::Analyze(_) => not_a_query("EXPLAIN inside a query"),
+        LogicalPlan::Extension(_) => not_a_query("an unknown operation"),
+        LogicalPlan::Dml(_) => not_a_query("INSERT, UPDATE or DELETE"),
+        LogicalPlan::Ddl(_) => not_a_query("CREATE or DROP"),
+        LogicalPlan::Copy(_) => not_a_query("COPY"),
+        LogicalPlan::DescribeTable(_) => not_a_query("DESCRIBE"),
+    }
+}
+
+fn check_leaf(scan: &TableScan, tables: &mut Vec<Arc<dyn TableProvider>>) -> Result<(), Error> {
+    let unreleased = || Error::Plan { message: format!("`{}` is not a released relation", scan.table_name) };
+    let provider = source_as_provider(&scan.source).map_err(|_| unreleased())?;
+    let harmless = provider.is::<CteWorkTable>()
+        || provider.is::<GenerateSeriesTable>()
+        // The session's own information_schema, filled from what it may see.
+        || (provider.is::<StreamingTable>() && scan.table_name.schema() == Some("information_schema"));
+    if provider.is::<ReleasedTable>() {
+        tables.push(provider);
+    } else if !harmless {
+        return Err(unreleased());
+    }
+    Ok(())
+}

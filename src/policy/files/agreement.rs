@@ -1,0 +1,168 @@
+//! What a data-sharing agreement says.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+
+use chrono::NaiveDate;
+
+use crate::names::QualifiedTable;
+
+/// One agreement, as its file says it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Agreement {
+    pub id: String,
+    pub title: String,
+    /// Who answers for it, and is told of breaches.
+    pub owner: String,
+    /// The first and the last day of its force.
+    pub starts: NaiveDate,
+    pub ends: NaiveDate,
+    /// The last day on which it counts without a review.
+    pub review_by: NaiveDate,
+    /// A draft releases nothing, and may overlap with others.
+    pub draft: bool,
+    pub basis: Basis,
+    pub recipients: Vec<Recipient>,
+    pub consent: Consent,
+    pub shares: Vec<Share>,
+    pub require: Require,
+    pub output: Option<OutputRule>,
+    pub file: PathBuf,
+    /// SHA-256 of the file, as hexadecimal digits.
+    pub hash: String,
+}
+
+impl Agreement {
+    /// What the agreement is on a given day.
+    pub fn state(&self, today: NaiveDate) -> AgreementState {
+        if self.draft {
+            AgreementState::Draft
+        } else if today < self.starts {
+            AgreementState::NotStarted { starts: self.starts }
+        } else if today > self.ends {
+            AgreementState::Ended { ends: self.ends }
+        } else if today > self.review_by {
+            AgreementState::ReviewPassed { review_by: self.review_by }
+        } else {
+            AgreementState::InForce
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AgreementState {
+    InForce,
+    Draft,
+    NotStarted { starts: NaiveDate },
+    Ended { ends: NaiveDate },
+    ReviewPassed { review_by: NaiveDate },
+}
+
+/// Why the sharing is lawful: articles of the United Kingdom GDPR and what stands beside them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Basis {
+    /// A code of `purposes.toml`.
+    pub purpose: String,
+    /// The point of article 6(1), `a` to `f`.
+    pub article_6: String,
+    /// The point of article 9(2), `a` to `j`, for special categories.
+    pub article_9: Option<String>,
+    /// The statute that allows it.
+    pub gateway: Option<String>,
+    /// The data protection impact assessment.
+    pub dpia: Option<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Recipient {
+    pub organisation: String,
+    /// At least one, none twice.
+    pub roles: Vec<String>,
+}
+
+/// What the person's own decision counts for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Consent {
+    /// A statutory basis; the agreement requires case reference and reason.
+    NotRequired,
+    Required {
+        mode: ConsentMode,
+        /// Names of registers; at least one.
+        registers: Vec<String>,
+        /// What happens to a person of whom no register knows anything; deny where the mode is opt-in.
+        no_information: Decision,
+    },
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ConsentMode {
+    OptIn,
+    OptOut,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Decision {
+    Permit,
+    Deny,
+}
+
+/// One table that the agreement shares.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Share {
+    pub table: QualifiedTable,
+    /// The released columns, in the file's order; at least one, none twice.
+    pub columns: Vec<String>,
+    /// Masks of released columns.
+    pub masks: BTreeMap<String, MaskRule>,
+    /// A predicate over the table's own columns, as SQL text.
+    pub rows: Option<String>,
+    /// Agencies that may be sent this table's keys.
+    pub disclose_keys_to: BTreeSet<String>,
+    /// The line of the share's heading.
+    pub line: usize,
+}
+
+/// What takes a column's place.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum MaskRule {
+    Null,
+    Constant(String),
+    /// `TQ1 4AA` becomes `TQ1`.
+    OutwardPostcode,
+    YearOfDate,
+    /// `***` and the last n characters, n at least 1.
+    LastCharacters(u32),
+    /// A keyed one-way form, joinable inside one purpose.
+    Pseudonym,
+}
+
+/// What a session must give before a query runs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Require {
+    pub case_reference: bool,
+    pub reason: bool,
+}
+
+/// What may leave as an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OutputRule {
+    pub aggregate_only: bool,
+    pub minimum_persons: MinimumPersons,
+    /// Counts are rounded to a multiple of this, at least 2.
+    pub round_to: Option<u32>,
+}
+
+/// The fewest persons that a released group may hold, at least 2.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct MinimumPersons(u32);
+
+impl MinimumPersons {
+    /// `None` below 2: a group of one is that one person's record.
+    pub fn parse(persons: u32) -> Option<Self> {
+        (persons >= 2).then_some(Self(persons))
+    }
+
+    pub fn persons(self) -> u32 {
+        self.0
+    }
+}

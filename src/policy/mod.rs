@@ -1,0 +1,18 @@
+//! Policy: what may be released, to whom, for which purpose.
+//!
+//! In: agreements and registers as files, a session, a logical plan. Out: released relations (a table with hidden columns
+//! gone, masks applied and unreleased rows left at the source) and the [`EnforcedPlan`] that only this module can build.
+//! It knows no driver and no SQL text of any source; it never reads a row.
+
+mod consent;
+mod decide;
+mod enforce;
+pub mod files;
+mod pseudonym;
+mod released;
+
+pub use decide::{Clock, Entitlement, Policy};
+pub use enforce::{EnforcedPlan, Obligation};
+pub use pseudonym::Pseudonym;
+pub use released::{ColumnValue, ReleasedColumn, ReleasedTable, Subject};
+pub use consent::ElsewhereCheck;

@@ -1,0 +1,56 @@
+//! The one place that names concrete connectors.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use wayleave_connector_api::Connector;
+use wayleave_connector_postgres::{PostgresConnector, PostgresOptions, TlsMode};
+use wayleave_connector_sqlite::{SqliteConnector, SqliteOptions};
+
+use crate::catalog::{Agencies, Agency, SubjectColumn};
+use crate::config::{AgencyConfig, Config, ConnectorConfig, Tls};
+use crate::error::Error;
+
+/// Makes every configured agency's connector. Nothing is reached: a dead agency does not keep the others from starting.
+///
+/// # Errors
+/// [`Error::Source`] where a connector's settings cannot be used.
+pub fn agencies(config: &Config) -> Result<Agencies, Error> {
+    let agencies = config.agencies.values().map(|agency| open(agency, config)).collect::<Result<Vec<_>, _>>()?;
+    Ok(Agencies::new(agencies))
+}
+
+fn open(agency: &AgencyConfig, config: &Config) -> Result<Agency, Error> {
+    let connector: Arc<dyn Connector> = match &agency.connector {
+        ConnectorConfig::Postgres(postgres) => {
+            let options = PostgresOptions {
+                url: postgres.url.expose().to_owned(),
+                tls: match postgres.tls {
+                    Tls::Require => TlsMode::Require,
+                    Tls::Disable => TlsMode::Disable,
+                },
+                ca_file: postgres.ca_file.clone(),
+                max_connections: agency.max_connections,
+                connect_timeout_ms: config.limits.connect_timeout_ms,
+                statement_timeout_ms: agency.statement_timeout_ms,
+            };
+            let connector = PostgresConnector::new(options)
+                .map_err(|error| Error::Source { agency: agency.name.clone(), source: Arc::new(error) })?;
+            Arc::new(connector)
+        }
+        ConnectorConfig::Sqlite { path } => Arc::new(SqliteConnector::new(SqliteOptions {
+            path: path.clone(),
+            max_connections: agency.max_connections,
+            statement_timeout_ms: agency.statement_timeout_ms,
+        })),
+    };
+    let subjects: BTreeMap<_, _> = agency
+        .tables
+        .iter()
+        .filter_map(|(table, settings)| {
+            let subject = settings.subject.as_ref()?;
+            Some((table.clone(), SubjectColumn { column: subject.column.clone(), format: subject.format }))
+        })
+        .collect();
+    Ok(Agency::new(&agency.name, agency.title.clone(), connector, subjects))
+}
