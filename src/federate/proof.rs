@@ -9,8 +9,9 @@ use std::ops::ControlFlow;
 use datafusion::sql::sqlparser::ast::{
     BinaryOperator, Expr, ObjectName, Query, Select, SetExpr, Statement, TableFactor, Visit, Visitor,
 };
-use datafusion::sql::sqlparser::dialect::{Dialect, GenericDialect, PostgreSqlDialect, SQLiteDialect};
-use datafusion::sql::sqlparser::parser::Parser;
+use datafusion::sql::sqlparser::dialect::{Dialect, GenericDialect, PostgreSqlDialect, Precedence, SQLiteDialect};
+use datafusion::sql::sqlparser::parser::{Parser, ParserError};
+use datafusion::sql::sqlparser::tokenizer::Token;
 use wayleave_connector_api::TableName;
 
 use crate::catalog::Agency;
@@ -26,7 +27,7 @@ pub(super) fn prove(sql: &str, agency: &Agency, obligations: &[Obligation]) -> R
     let unproven = |table: String| Error::Unproven { agency: agency.name.clone(), table };
     // A place that still waits for keys is empty, which no parser takes: any key will do for the proof.
     let sql = sql.replace("IN (/* join keys, known when the query runs */)", "IN ('')");
-    let statements = Parser::parse_sql(dialect.as_ref(), &sql).map_err(|_| unproven("a statement".to_owned()))?;
+    let statements = Parser::parse_sql(dialect.as_ref(), &sql).map_err(|e| {eprintln!("{e} {}", &sql[..400]);}).map_err(|_| unproven("a statement".to_owned()))?;
     let [Statement::Query(query)] = statements.as_slice() else { return Err(unproven("a statement".to_owned())) };
     let demanded = obligations
         .iter()
@@ -50,8 +51,52 @@ pub(super) fn prove(sql: &str, agency: &Agency, obligations: &[Obligation]) -> R
 fn parser_for(name: &str) -> Box<dyn Dialect> {
     match name {
         "postgres" => Box::new(PostgreSqlDialect {}),
-        "sqlite" => Box::new(SQLiteDialect {}),
+        "sqlite" => Box::new(SqliteSql),
         _ => Box::new(GenericDialect {}),
+    }
+}
+
+/// SQLite's SQL with its GLOB operator, which the parser's own dialect lacks.
+#[derive(Debug)]
+struct SqliteSql;
+
+impl SqliteSql {
+    fn at_glob(parser: &Parser<'_>) -> bool {
+        matches!(parser.peek_token_ref().token, Token::Word(ref word) if word.quote_style.is_none() && word.value == "GLOB")
+    }
+}
+
+impl Dialect for SqliteSql {
+    fn is_identifier_start(&self, character: char) -> bool {
+        SQLiteDialect {}.is_identifier_start(character)
+    }
+
+    fn is_identifier_part(&self, character: char) -> bool {
+        SQLiteDialect {}.is_identifier_part(character)
+    }
+
+    fn is_delimited_identifier_start(&self, character: char) -> bool {
+        SQLiteDialect {}.is_delimited_identifier_start(character)
+    }
+
+    fn supports_comma_separated_trim(&self) -> bool {
+        true
+    }
+
+    fn get_next_precedence(&self, parser: &Parser<'_>) -> Option<Result<u8, ParserError>> {
+        Self::at_glob(parser).then(|| Ok(self.prec_value(Precedence::Like)))
+    }
+
+    fn parse_infix(&self, parser: &mut Parser<'_>, left: &Expr, precedence: u8) -> Option<Result<Expr, ParserError>> {
+        if !Self::at_glob(parser) {
+            return None;
+        }
+        parser.advance_token();
+        Some(parser.parse_subexpr(precedence).map(|right| Expr::BinaryOp {
+            left: Box::new(left.clone()),
+            op: BinaryOperator::Custom("GLOB".to_owned()),
+            right: Box::new(right),
+        }))
     }
 }
 

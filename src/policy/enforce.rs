@@ -14,6 +14,7 @@ use datafusion::logical_expr::{LogicalPlan, TableScan};
 use wayleave_connector_api::{Scan, ScanReason, TableName, render_policy_conjuncts};
 
 use super::ReleasedTable;
+use super::output::apply_output_rules;
 use crate::error::Error;
 use crate::policy::files::Agreement;
 
@@ -36,11 +37,17 @@ pub struct Obligation {
 }
 
 impl EnforcedPlan {
-    /// Accepts a plan of the session's own catalog.
+    /// Accepts a plan of the session's own catalog, and applies the output rules of its agreements.
     ///
     /// # Errors
-    /// [`Error::NotAQuery`] for whatever is no query; [`Error::Plan`] for a leaf that is not released.
+    /// [`Error::NotAQuery`] for whatever is no query; [`Error::Plan`] for a leaf that is not released;
+    /// [`Error::AggregatesOnly`] where an agreement releases aggregates only and the query asks for more.
     pub fn build(plan: LogicalPlan) -> Result<Self, Error> {
+        released_leaves(&plan)?;
+        Self::of_released(apply_output_rules(plan)?)
+    }
+
+    fn of_released(plan: LogicalPlan) -> Result<Self, Error> {
         let tables = released_leaves(&plan)?;
         Ok(Self { plan, tables })
     }
@@ -51,7 +58,7 @@ impl EnforcedPlan {
     /// [`Error::Plan`] where a rule fails or the result is not of released relations.
     pub fn optimize(self, planner: &SessionState) -> Result<Self, Error> {
         let plan = planner.optimize(&self.plan).map_err(|error| Error::Plan { message: error.strip_backtrace() })?;
-        Self::build(plan)
+        Self::of_released(plan)
     }
 
     pub fn plan(&self) -> &LogicalPlan {

@@ -8,6 +8,7 @@ mod consent;
 mod decide;
 mod enforce;
 pub mod files;
+mod output;
 mod pseudonym;
 mod released;
 

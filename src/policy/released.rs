@@ -30,7 +30,7 @@ use crate::policy::files::{Agreement, Consent, Decision, MaskRule};
 use crate::session::Session;
 
 /// A table as one agreement releases it to one session.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct ReleasedTable {
     pub agency: Arc<Agency>,
     pub name: QualifiedTable,
@@ -91,6 +91,22 @@ impl ReleasedTable {
                 ColumnValue::Pseudonym { .. } => OutputColumn::computed(DataType::Utf8),
             })
             .collect()
+    }
+
+    /// The same relation with one more column, the canonical subject key: for counting persons where an output rule
+    /// demands it. `None` where no column says whom a row is about.
+    pub(super) fn with_person(&self, name: &str) -> Option<Self> {
+        let subject = self.subject?;
+        let mut table = self.clone();
+        let key = canonical(source::Expr::Column(subject.base_column), subject.format);
+        table.columns.push(ReleasedColumn {
+            name: name.to_owned(),
+            data_type: DataType::Utf8,
+            value: ColumnValue::Source(key),
+        });
+        let fields = self.schema.fields().iter().map(Arc::clone).chain([Arc::new(Field::new(name, DataType::Utf8, true))]);
+        table.schema = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
+        Some(table)
     }
 
     /// A user's predicate over the released columns, as the source may evaluate it beside the consent predicate.

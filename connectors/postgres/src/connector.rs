@@ -12,18 +12,16 @@ use futures::{FutureExt, Stream, StreamExt};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
-use tokio_postgres::CopyOutStream;
 use wayleave_connector_api::{
     BatchStream, Connector, ConnectorError, Dialect, ServerInfo, Statement, Table, TableName, TableSummary,
 };
 
 use crate::decode::Decoder;
-use crate::pool::{Lease, Origin, Pool, statement_error};
+use crate::pool::{Lease, Origin, Pool, SILENCE_GRACE, statement_error};
 use crate::{PostgresDialect, PostgresOptions, TlsMode, introspect};
 
 /// Batches that wait for the consumer, beside the one that is being read.
 const BATCHES_AHEAD: usize = 2;
-const SILENCE_GRACE: Duration = Duration::from_secs(5);
 
 /// One agency's PostgreSQL server.
 #[derive(Debug)]
@@ -64,8 +62,9 @@ impl PostgresConnector {
     async fn begin(&self, statement: &Statement) -> Result<Reading, ConnectorError> {
         loop {
             let lease = self.pool.lease().await?;
+            let started = Instant::now();
             match begin_on(&lease, statement).await {
-                Ok(begun) => return Ok(Reading { begun, lease, started: Instant::now() }),
+                Ok(prepared) => return Ok(Reading { prepared, lease, started }),
                 Err(ConnectorError::Lost { .. }) if lease.origin == Origin::Reused => self.pool.forget_idle(),
                 Err(error) => return Err(error),
             }
@@ -112,28 +111,23 @@ async fn server_version(lease: &Lease) -> Result<String, ConnectorError> {
     row.try_get(0).map_err(|_| ConnectorError::Protocol { reason: "the server's version is no text".to_owned() })
 }
 
-/// A result that has begun; the prepared statement must outlive it.
-struct Begun {
-    copy: Pin<Box<CopyOutStream>>,
-    prepared: tokio_postgres::Statement,
-}
-
-async fn begin_on(lease: &Lease, statement: &Statement) -> Result<Begun, ConnectorError> {
+/// Opens the transaction and has the statement parsed, in one round trip. Running it is left to the reader: the server
+/// says nothing before it has eight kilobytes to send, and other sources shall not wait for that.
+async fn begin_on(lease: &Lease, statement: &Statement) -> Result<tokio_postgres::Statement, ConnectorError> {
     // All that reaches the agency's own log of who asks. The id is not trusted to be one.
     let id: String = statement.query_id.chars().filter(|c| c.is_ascii_alphanumeric() || *c == '-').take(40).collect();
     let begin = format!("BEGIN ISOLATION LEVEL READ COMMITTED READ ONLY; SET LOCAL application_name = 'wayleave {id}'");
     let copy = format!("COPY ({}) TO STDOUT (FORMAT binary)", statement.sql);
     let client = lease.client()?;
-    // Both travel in one round trip, in this order.
+    // Polled, and so sent, in this order.
     let both = async { futures::try_join!(client.batch_execute(&begin), client.prepare(&copy)) };
     let ((), prepared) = lease.answer(both).await?;
-    let copy = Box::pin(lease.answer(client.copy_out(&prepared)).await?);
-    Ok(Begun { copy, prepared })
+    Ok(prepared)
 }
 
 /// A result being read; runs as a task of its own, so that reading and decoding go on while the consumer works.
 struct Reading {
-    begun: Begun,
+    prepared: tokio_postgres::Statement,
     lease: Lease,
     started: Instant,
 }
@@ -147,7 +141,8 @@ impl Reading {
         batches: mpsc::Sender<RecordBatch>,
         timeout_ms: u64,
     ) -> Result<(), ConnectorError> {
-        let Self { begun: Begun { mut copy, prepared }, lease, started } = self;
+        let Self { prepared, lease, started } = self;
+        let mut copy = Box::pin(lease.answer(lease.client()?.copy_out(&prepared)).await?);
         let mut full = Vec::new();
         loop {
             // Most chunks are here already, and a timer for each row would cost more than the row.

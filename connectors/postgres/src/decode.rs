@@ -222,7 +222,6 @@ impl<'a> Reader<'a> {
     }
 
     /// A length and as many bytes: the outer option is "all there", the inner one "not NULL".
-    #[expect(clippy::option_option, reason = "the two say different things, and both are asked at once")]
     fn field(&mut self) -> Result<Option<Option<&'a [u8]>>, ConnectorError> {
         let mut ahead = Reader { bytes: self.bytes };
         let Some(length) = ahead.i32() else { return Ok(None) };

@@ -146,7 +146,13 @@ impl Dialect for PostgresDialect {
     }
 
     fn read_column(&self, quoted: &str, column: &OutputColumn) -> String {
-        self.cast_unless_native(quoted, column, &column.data_type)
+        let value = self.cast_unless_native(quoted, column, &column.data_type);
+        match (&column.data_type, column.collation) {
+            // Bound to bytes where it is read: in whatever comparison it ends, even as the outer side of a probe, it must
+            // not bring its own idea of equality along.
+            (DataType::Utf8, Collation::Loose) => by_bytes(&value),
+            _ => value,
+        }
     }
 
     fn column_in_texts(&self, quoted_column: &str, column: &OutputColumn, texts: &[String]) -> String {
@@ -220,17 +226,25 @@ impl Dialect for PostgresDialect {
             (Scheme::Opaque, false) => format!("nullif({text}, '')"),
             (Scheme::NhsNumber, true) => without_separators(sql, format.form),
             (Scheme::NhsNumber, false) => {
-                let shapes: Vec<String> = format
-                    .form
-                    .single_forms()
+                let separators: Vec<&str> =
+                    format.form.single_forms().iter().filter_map(|form| form.separator()).collect();
+                let shapes: Vec<String> = separators
                     .iter()
-                    .filter_map(|form| form.separator())
                     .map(|separator| format!("[0-9]{{3}}{separator}[0-9]{{3}}{separator}[0-9]{{4}}"))
                     .collect();
                 let digits = without_separators(sql, format.form);
-                // A code point times ten stays far inside an int4, so that no text at all can make this fail.
+                // Where one separator is sure, the digits are weighed where they stand.
+                let (weighed, gap) = match separators.as_slice() {
+                    [only] => (sql, only.len()),
+                    _ => (digits.as_str(), 0),
+                };
+                // Code points do as well as digits, since 48 times the sum of the weights is a multiple of 11; and ten
+                // times the highest code point stays far inside an int4, so that no text at all can make this fail.
                 let weighted: Vec<String> = (1..=10)
-                    .map(|place| format!("(ascii(substr({digits}, {place}, 1)) - 48) * {}", 11 - place))
+                    .map(|digit| {
+                        let gaps = usize::from(digit > 3) + usize::from(digit > 6);
+                        format!("ascii(substr({weighed}, {}, 1)) * {}", digit + gaps * gap, 11 - digit)
+                    })
                     .collect();
                 format!(
                     "(CASE WHEN {text} ~ '^({})$' AND ({}) % 11 = 0 THEN {digits} END)",

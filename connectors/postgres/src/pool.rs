@@ -23,7 +23,7 @@ use crate::tls::Tls;
 /// How long a cancelled statement's place in the budget stays taken while the request to cancel is on its way.
 const CANCEL_DEADLINE: Duration = Duration::from_secs(5);
 /// How much later than the server's own statement timeout we stop waiting for a server that says nothing at all.
-const SILENCE_GRACE: Duration = Duration::from_secs(5);
+pub(crate) const SILENCE_GRACE: Duration = Duration::from_secs(5);
 
 /// Set once a connection. `pg_temp` last and no schema of the agency's at all: an operator or a function of ours can
 /// only be PostgreSQL's own.

@@ -183,3 +183,24 @@ fn no_query() -> ConnectorError {
         operator_detail: "only a query may run on this connection".to_owned(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use futures::{FutureExt, StreamExt};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_reader_that_panics_is_no_empty_result() {
+        let options = SqliteOptions { path: "unused".into(), max_connections: 1, statement_timeout_ms: 1_000 };
+        let (sender, receiver) = mpsc::channel(BATCHES_AHEAD);
+        let reader = tokio::task::spawn_blocking(move || {
+            drop(sender);
+            panic!("a decoder's mistake")
+        });
+        let reading = Reading { receiver, reader: Some(reader), _stop: StopOnDrop(Pool::new(options).control()) };
+        let mut stream = Box::pin(stream::unfold(reading, Reading::next));
+        assert!(matches!(stream.next().await, Some(Err(ConnectorError::Lost { .. }))));
+        assert!(stream.next().now_or_never().flatten().is_none());
+    }
+}

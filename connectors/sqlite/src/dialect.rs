@@ -197,7 +197,9 @@ impl Dialect for SqliteDialect {
                      THEN substr({trimmed}, 1, length({trimmed}) - 3) END)"
                 )
             }
-            Mask::YearOfDate => format!("(CASE WHEN {} THEN CAST(substr({sql}, 1, 4) AS INTEGER) END)", is_date(sql)),
+            Mask::YearOfDate => {
+                format!("(CASE WHEN {} THEN CAST(substr(date({sql}), 1, 4) AS INTEGER) END)", is_date(sql))
+            }
             Mask::LastCharacters(0) => format!("(CASE WHEN {sql} IS NOT NULL THEN '***' END)"),
             Mask::LastCharacters(count) => format!(
                 "(CASE WHEN length({sql}) > {count} THEN '***' || substr({sql}, -{count}) \

@@ -4,7 +4,7 @@
 //! as Arrow record batches. The file is opened for reading only and never created; no statement but a query runs.
 //!
 //! SQLite keeps a type per value, not per column. What a column is declared to hold decides its Arrow type
-//! ([`types`]); a value of another kind is an error of decoding ([`decode`]), never a silent conversion.
+//! (`types`); a value of another kind is an error of decoding (`decode`), never a silent conversion.
 
 mod connector;
 mod decode;

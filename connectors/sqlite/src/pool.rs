@@ -144,26 +144,27 @@ impl Lease {
 }
 
 fn open(path: &Path, control: &Arc<Control>) -> Result<Connection, ConnectorError> {
-    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let encoding = |connection: &Connection| connection.query_row("PRAGMA encoding", [], |row| row.get::<_, String>(0));
-    let opened = (|| {
-        let mut connection = Connection::open_with_flags(path, flags)?;
-        control.govern(&mut connection)?;
-        // Read-only twice over: the file is opened so, and no statement may write to temporary tables either.
-        connection.execute_batch("PRAGMA query_only = ON; PRAGMA trusted_schema = OFF")?;
-        // A statement could otherwise name another file.
-        connection.set_limit(Limit::SQLITE_LIMIT_ATTACHED, 0)?;
-        // The first look into the file: it tells whether this is a database at all.
-        connection.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()))?;
-        let encoding = encoding(&connection)?;
-        Ok((connection, encoding))
-    })();
-    let (connection, encoding) = opened.map_err(|error| unavailable(&error, control))?;
+    let (connection, encoding) = open_and_look(path, control).map_err(|error| unavailable(&error, control))?;
     if encoding != "UTF-8" {
         // Its BINARY collation compares UTF-16 code units, so that neither order nor lengths would be ours.
         return Err(ConnectorError::Configuration { reason: format!("the database keeps its text in {encoding}") });
     }
     Ok(connection)
+}
+
+/// A connection that can only read, and the encoding of the database's text.
+fn open_and_look(path: &Path, control: &Arc<Control>) -> rusqlite::Result<(Connection, String)> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let mut connection = Connection::open_with_flags(path, flags)?;
+    control.govern(&mut connection)?;
+    // Read-only twice over: the file is opened so, and no statement may write to temporary tables either.
+    connection.execute_batch("PRAGMA query_only = ON; PRAGMA trusted_schema = OFF")?;
+    // A statement could otherwise name another file.
+    connection.set_limit(Limit::SQLITE_LIMIT_ATTACHED, 0)?;
+    // The first look into the file: it tells whether this is a database at all.
+    connection.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()))?;
+    let encoding = connection.query_row("PRAGMA encoding", [], |row| row.get(0))?;
+    Ok((connection, encoding))
 }
 
 /// Which file a path led to.

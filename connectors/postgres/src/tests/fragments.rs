@@ -13,10 +13,10 @@ use crate::PostgresDialect;
 
 const SETUP: &str = r#"
 CREATE TABLE patients (id int PRIMARY KEY, nhs text, name text, cost numeric(10,2), visits int8);
-INSERT INTO patients VALUES (1, '943 476 5919', 'Ann', 10.50, 3), (2, '987 654 4321', 'Bob', 20.25, 5),
+INSERT INTO patients VALUES (1, '943 476 5919', 'Ann', 10.50, 3), (2, '987 654 3210', 'Bob', 20.25, 5),
   (3, '401 023 2137', 'Cy', NULL, NULL), (4, 'none', 'Dee', 1, 1);
 CREATE TABLE dissent (nhs text, until text);
-INSERT INTO dissent VALUES ('987-654-4321', '2999-01-01'), ('943-476-5919', '2001-01-01'), ('401-023-2137', 'never');
+INSERT INTO dissent VALUES ('987-654-3210', '2999-01-01'), ('943-476-5919', '2001-01-01'), ('401-023-2137', 'never');
 CREATE TABLE visits (patient int, day date);
 INSERT INTO visits VALUES (1, '2024-01-01'), (1, '2024-02-01'), (2, '2024-03-01'), (9, NULL);
 "#;
@@ -52,7 +52,7 @@ impl Agency {
             outputs: vec![key, Expr::Column(2), Expr::Column(3), Expr::Column(4), Expr::Column(0)],
             policy,
             lookups: Vec::new(),
-            keys: Some(KeySlot { column: 1, format: Some(SPACED) }),
+            keys: None,
             reason: ScanReason::Released { agreement: "ISA-1".to_owned() },
         }))
     }
@@ -134,10 +134,13 @@ async fn a_probe_of_a_register_decides_row_by_row() {
 async fn keys_arrive_in_the_written_form_at_any_number() {
     let agency = open("key_slot").await;
     let mut keys: Vec<String> = (0..20_000).map(|number| format!("{number:010}")).collect();
-    keys.extend(["9434765919", "9876544321"].map(str::to_owned));
-    let all = agency.patients_where(Vec::new());
+    keys.extend(["9434765919", "9876543210"].map(str::to_owned));
+    let mut all = agency.patients_where(Vec::new());
+    if let Relation::Scan(scan) = &mut all {
+        scan.keys = Some(KeySlot { column: 1, format: Some(SPACED) });
+    }
     let batch = agency.run(sorted(project(all, &[0]), 0), &[DataType::Utf8], Some(&keys)).await;
-    assert_eq!(column_texts(&batch, 0), some(&["9434765919", "9876544321"]));
+    assert_eq!(column_texts(&batch, 0), some(&["9434765919", "9876543210"]));
 }
 
 #[tokio::test]
@@ -213,6 +216,30 @@ async fn aggregates_arrive_in_the_promised_types() {
         };
         assert_eq!(agency.run(sorted(root, 0), &[output, DataType::Int64], None).await.num_rows(), 1);
     }
+}
+
+#[tokio::test]
+async fn a_loose_collation_gives_nobody_anothers_consent() {
+    let setup = "CREATE COLLATION loose (provider = icu, locale = 'und-u-ks-level2', deterministic = false); \
+        CREATE TABLE person (reference text COLLATE loose); INSERT INTO person VALUES ('a1'), ('B2'); \
+        CREATE TABLE consent (reference text); INSERT INTO consent VALUES ('A1'), ('B2')";
+    let connector = agency("loose_probe", setup).await;
+    let person = connector.table(&TableName::new("public", "person")).await.unwrap().unwrap();
+    let consent = connector.table(&TableName::new("public", "consent")).await.unwrap().unwrap();
+    let predicates = vec![Expr::equal(Expr::Column(0), Expr::Outer(0))];
+    let probe = Probe { table: consent.name, columns: consent.columns, predicates };
+    let root = Relation::Scan(Box::new(Scan {
+        table: person.name,
+        columns: person.columns,
+        outputs: vec![Expr::Column(0)],
+        policy: vec![Expr::Exists { probe: Box::new(probe), existence: Existence::Required }],
+        lookups: Vec::new(),
+        keys: None,
+        reason: ScanReason::Released { agreement: "A".to_owned() },
+    }));
+    let fragment = Fragment { root, schema: schema(&[DataType::Utf8]) };
+    let sql = render_fragment(connector.dialect(), &fragment, None, Audience::Source);
+    assert_eq!(texts(&connector, &sql).await, some(&["B2"]));
 }
 
 #[tokio::test]

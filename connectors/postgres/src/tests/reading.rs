@@ -51,8 +51,8 @@ fn select(table: &Table) -> (String, SchemaRef) {
         .zip(types)
         .map(|(column, data_type)| Field::new(&column.name, data_type, true))
         .collect();
-    let name = &table.name;
-    let sql = format!("SELECT {} FROM \"{}\".\"{}\" ORDER BY 1", outputs.join(", "), name.schema, name.table);
+    let [schema, name] = [&table.name.schema, &table.name.table].map(|name| PostgresDialect.quote_identifier(name));
+    let sql = format!("SELECT {} FROM {schema}.{name} ORDER BY 1", outputs.join(", "));
     (sql, Arc::new(Schema::new(fields)))
 }
 

@@ -20,7 +20,7 @@ pub(super) fn decimal_digits(text: &str, precision: u8, scale: i8, excess: Exces
     };
     let (whole, fraction) = magnitude.split_once('.').unwrap_or((magnitude, ""));
     let all_digits = |part: &str| part.bytes().all(|byte| byte.is_ascii_digit());
-    if whole.is_empty() && fraction.is_empty() || !all_digits(whole) || !all_digits(fraction) {
+    if (whole.is_empty() && fraction.is_empty()) || !all_digits(whole) || !all_digits(fraction) {
         return None;
     }
     let mut digits: Vec<u8> = whole.bytes().chain(fraction.bytes()).collect();
@@ -33,10 +33,10 @@ pub(super) fn decimal_digits(text: &str, precision: u8, scale: i8, excess: Exces
     if significant.len() > usize::from(precision) {
         return None;
     }
-    match significant.is_empty() {
-        true => Some("0".to_owned()),
-        false => Some(format!("{}{}", if negative { "-" } else { "" }, String::from_utf8(significant).ok()?)),
+    if significant.is_empty() {
+        return Some("0".to_owned());
     }
+    Some(format!("{}{}", if negative { "-" } else { "" }, String::from_utf8(significant).ok()?))
 }
 
 fn shorten(digits: &mut Vec<u8>, count: usize, excess: Excess) -> Option<()> {

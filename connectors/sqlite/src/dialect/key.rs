@@ -35,7 +35,7 @@ fn checked(sql: &str, separator: &str) -> String {
     let length = 10 + 2 * gap;
     let weighted: Vec<String> = (0..10_usize)
         .map(|index| {
-            let before = if index < 3 { 0 } else { gap } + if index < 6 { 0 } else { gap };
+            let before = gap * (usize::from(index >= 3) + usize::from(index >= 6));
             format!("substr({sql}, {}, 1) * {}", index + 1 + before, 10 - index)
         })
         .collect();
