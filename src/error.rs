@@ -114,7 +114,10 @@ impl Error {
                 Some("no agreement in force shares it with you; whether it exists is not told".to_owned())
             }
             Self::ColumnNotReleased { .. } => Some("whether the column exists is not told".to_owned()),
-            Self::Audit(source) => Some(source.to_string()),
+            Self::Audit(source) => Some(match source.detail() {
+                Some(detail) => format!("{source}: {detail}"),
+                None => source.to_string(),
+            }),
             Self::Unproven { .. } => Some("nothing was sent to the agency; this is a defect of Wayleave".to_owned()),
             Self::Source { source, .. } => match source.as_ref() {
                 ConnectorError::Timeout { .. } => Some("the agency's database stopped the statement".to_owned()),
@@ -148,7 +151,7 @@ impl Error {
                 }
                 _ => Some("`wayleave check` shows which agencies can be reached".to_owned()),
             },
-            Self::Audit(_) => Some("make the audit directory writable; no query runs without its record".to_owned()),
+            Self::Audit(source) => source.hint(),
             _ => None,
         }
     }

@@ -43,15 +43,18 @@ EXAMPLES:
   wayleave demo --directory /tmp/wayleave --persons 100000 --seed 7";
 
 pub async fn run(args: DemoArgs) -> Result<(), Failure> {
+    show(&args, &mut Page::on_standard_output()).await
+}
+
+async fn show(args: &DemoArgs, page: &mut Page) -> Result<(), Failure> {
     let deployment = Deployment::write(&args.directory, args.persons, args.seed)?;
-    let mut page = Page::new();
-    introduce(&deployment, &mut page)?;
+    introduce(&deployment, page)?;
     let engine = open_engine(&deployment.configuration()).await?;
-    let before = one_client(&engine, &deployment, &mut page).await?;
-    withdrawal(&engine, &deployment, &before, &mut page).await?;
-    no_agreement(&engine, &mut page).await?;
-    figures(&engine, &mut page).await?;
-    what_next(&deployment, &mut page)
+    let before = one_client(&engine, &deployment, page).await?;
+    withdrawal(&engine, &deployment, &before, page).await?;
+    no_agreement(&engine, page).await?;
+    figures(&engine, page).await?;
+    what_next(&deployment, page)
 }
 
 impl From<DemoError> for Failure {
@@ -332,6 +335,30 @@ fn grouped(number: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn every_scene_goes_as_it_is_told_and_again_on_a_rerun() {
+        let directory = tempfile::tempdir().unwrap();
+        let args = DemoArgs { directory: directory.path().to_owned(), persons: 1500, seed: 42 };
+        for _ in 0..2 {
+            let (mut page, written) = Page::in_memory();
+            show(&args, &mut page).await.unwrap();
+            let text = String::from_utf8(written.lock().unwrap().clone()).unwrap();
+            for expected in [
+                "name         Margaret Ellis                   health",
+                "phone        ***417                           housing",
+                "IN ('999 201 9441')",
+                "IN ('9992019441', '999 201 9441', '999-201-9441')",
+                "(0 rows)",
+                "error: `health.main.patients` is not released",
+                "error: agreement `ISA-2026-030` releases aggregates only",
+                "audit verify --config",
+            ] {
+                assert!(text.contains(expected), "{expected}\n{text}");
+            }
+            assert!(!text.contains('\x1b'));
+        }
+    }
 
     #[test]
     fn numbers_are_grouped_by_three() {

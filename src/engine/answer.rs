@@ -127,6 +127,11 @@ pub(super) fn start(
     Answer { query_id, schema, notices, batches: Box::pin(recorded), progress, fragments }
 }
 
+/// Rows that are an error from the start.
+pub(super) fn failed(schema: SchemaRef, error: DataFusionError) -> SendableRecordBatchStream {
+    Box::pin(RecordBatchStreamAdapter::new(schema, stream::iter([Err(error)])))
+}
+
 /// An answer that is text of ours, such as a plan: one row a line.
 pub(super) fn of_text(query_id: String, text: &str) -> Result<Answer, Error> {
     let schema = Arc::new(Schema::new(vec![Field::new("plan", DataType::Utf8, false)]));

@@ -48,6 +48,10 @@ impl SessionNames {
         }
     }
 
+    pub fn session(&self) -> &Session {
+        &self.session
+    }
+
     /// What has been released so far.
     pub fn released(&self) -> BTreeMap<QualifiedTable, Arc<ReleasedTable>> {
         self.released.lock().unwrap_or_else(PoisonError::into_inner).clone()

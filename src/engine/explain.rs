@@ -20,11 +20,12 @@ pub(super) fn text(
 ) -> String {
     let mut text = String::new();
     for (number, fragment) in fragments.iter().enumerate() {
-        let sql = match audience {
-            Audience::Source => &fragment.sql,
-            Audience::Asker => &fragment.asker_sql,
+        // An estimate is made of all rows, the withheld ones too: it would tell the asker how many there are.
+        let (sql, rows) = match audience {
+            Audience::Source => (&fragment.sql, format!(", about {:.0} rows", fragment.estimated_rows)),
+            Audience::Asker => (&fragment.asker_sql, String::new()),
         };
-        let _ = writeln!(text, "{}. agency `{}`, about {:.0} rows", number + 1, fragment.agency, fragment.estimated_rows);
+        let _ = writeln!(text, "{}. agency `{}`{rows}", number + 1, fragment.agency);
         let agreements = agreements_of(fragment);
         if agreements.is_empty() {
             let _ = writeln!(text, "   read as a consent register");

@@ -138,8 +138,9 @@ impl Engine {
         let run = Arc::new(QueryRun::new(&query_id));
         let context = task_context(&planned.state, &run);
         let started = Instant::now();
+        // A plan that cannot start is an answer that fails at once, so that its outcome is recorded like any other.
         let batches = execute_stream(Arc::clone(&planned.physical), context)
-            .map_err(|error| Error::Plan { message: error.strip_backtrace() })?;
+            .unwrap_or_else(|error| answer::failed(planned.physical.schema(), error));
         Ok(answer::start(query_id, batches, run, Arc::clone(&self.audit), started, planned.notices, planned.fragments))
     }
 
@@ -262,10 +263,12 @@ impl Engine {
         let borrowed: Vec<_> = released.iter().map(|(name, table)| (name.clone(), table.as_deref())).collect();
         let Some(unified) = unified_sql(view, &borrowed) else { return Ok(None) };
         notices.extend(unified.notices.into_iter().map(|text| Notice { text }));
-        let plan = state
-            .create_logical_plan(&unified.sql)
-            .await
-            .map_err(|error| Error::Plan { message: format!("view `{}`: {}", view.name, error.strip_backtrace()) })?;
+        let failed = |error: DataFusionError| Error::Plan {
+            message: format!("view `{}`: {}", view.name, error.strip_backtrace()),
+        };
+        let plan = state.create_logical_plan(&unified.sql).await.map_err(failed)?;
+        // Types are settled now, so that a column that one agency lacks has the others' type.
+        let plan = state.analyzer().execute_and_check(plan, state.config_options(), |_, _| {}).map_err(failed)?;
         Ok(Some(Arc::new(ViewTable::new(plan, None))))
     }
 
@@ -275,6 +278,8 @@ impl Engine {
     /// None at present; the signature leaves room for a policy set that cannot be read.
     pub async fn released_tables(&self, session: &Session) -> Result<Vec<ReleasedTable>, Error> {
         let names = Arc::new(SessionNames::new(Arc::clone(&self.policy), session.clone(), self.base.clone()));
+        let views = self.views.values().map(|view| self.listed_view(view, &names));
+        let views = futures::future::join_all(views).await;
         let tables = self.policy.entitled_tables(session);
         let listed = tables.into_iter().map(|(name, agreement)| {
             let names = Arc::clone(&names);
@@ -291,7 +296,39 @@ impl Engine {
                 ReleasedTable { agency, schema, table, columns, agreement, state }
             }
         });
-        Ok(futures::future::join_all(listed).await)
+        Ok(views.into_iter().flatten().chain(futures::future::join_all(listed).await).collect())
+    }
+
+    /// A view as one session may see it; `None` where nothing below it is released.
+    async fn listed_view(&self, view: &ViewConfig, names: &Arc<SessionNames>) -> Option<ReleasedTable> {
+        let entitled = self.policy.entitled_tables(names.session());
+        let mut agreements: Vec<String> = entitled
+            .into_iter()
+            .filter(|(table, _)| view.sources.contains(table))
+            .map(|(_, agreement)| agreement)
+            .collect();
+        agreements.dedup();
+        if agreements.is_empty() {
+            return None;
+        }
+        let state = session_state(&self.base, names);
+        let (columns, state) = match self.unified_view(view, names, &state, &mut Vec::new()).await {
+            Ok(Some(provider)) => {
+                let schema = provider.schema();
+                let columns = schema.fields().iter().map(|f| (f.name().clone(), f.data_type().clone())).collect();
+                (columns, "available".to_owned())
+            }
+            Ok(None) => return None,
+            Err(error) => (Vec::new(), format!("unavailable: {error}")),
+        };
+        Some(ReleasedTable {
+            agency: HOME.to_owned(),
+            schema: UNIFIED.to_owned(),
+            table: view.name.clone(),
+            columns,
+            agreement: agreements.join(", "),
+            state,
+        })
     }
 
     /// Reaches every agency at once, each with a deadline of its own.

@@ -126,8 +126,8 @@ impl Carver {
     ) -> Result<Carved, DataFusionError> {
         let relation = TableReference::bare(format!("register {number}"));
         let mut sets = Vec::with_capacity(check.sets.len());
-        for (agency, keys) in &check.sets {
-            let mut keys = keys.clone();
+        for set in &check.sets {
+            let mut keys = set.scan.clone();
             // What the user said of the key narrows the register as well: that tells its agency nothing of another's.
             let subject = table.subject.and_then(|subject| subject.released_column);
             for filter in &scan.filters {
@@ -144,9 +144,10 @@ impl Carver {
                 vec![(Some(relation.clone()), Arc::new(field))],
                 std::collections::HashMap::new(),
             )?;
-            let rows = if keys.lookups.is_empty() { estimate::UNKNOWN_TABLE_ROWS * 10.0 } else { 1.0 };
+            let all = set.row_estimate.map_or(estimate::UNKNOWN_TABLE_ROWS, rows_of);
+            let rows = if keys.lookups.is_empty() { all } else { 1.0 };
             sets.push(Piece {
-                agency: Arc::clone(agency),
+                agency: Arc::clone(&set.agency),
                 relation: Relation::Scan(Box::new(keys)),
                 schema: Arc::new(schema),
                 rows,

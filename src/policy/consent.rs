@@ -26,8 +26,17 @@ pub struct ElsewhereCheck {
     pub register: String,
     /// Reads the canonical keys of those who deny ([`SemiKind::NotMatching`]) or permit ([`SemiKind::Matching`]); a row
     /// must match one of several.
-    pub sets: Vec<(Arc<Agency>, Scan)>,
+    pub sets: Vec<RegisterSet>,
     pub kind: SemiKind,
+}
+
+/// The persons for whom one register decides one way.
+#[derive(Clone, Debug)]
+pub struct RegisterSet {
+    pub agency: Arc<Agency>,
+    pub scan: Scan,
+    /// Rows of the whole register, by its source's own statistics.
+    pub row_estimate: Option<u64>,
 }
 
 /// Which entries of a register a predicate looks for.
@@ -41,6 +50,7 @@ pub(super) enum Entry {
 #[derive(Debug)]
 pub(super) struct RegisterReading<'a> {
     pub register: &'a Register,
+    pub agency: &'a Arc<Agency>,
     pub table: Arc<Table>,
     pub purpose: &'a str,
     pub recipient: &'a str,
@@ -58,12 +68,12 @@ impl RegisterReading<'_> {
     }
 
     /// The canonical keys of all whom an entry of this kind decides for, as a scan of the register's own agency.
-    pub fn keys(&self, entry: Entry) -> Result<Scan, Error> {
+    pub fn keys(&self, entry: Entry) -> Result<RegisterSet, Error> {
         let mut columns = RegisterColumns::new(self);
         let key = canonical(Expr::Column(columns.text(&self.register.subject.column)?), self.register.subject.format);
         let mut policy = vec![Expr::IsNotNull(Box::new(key.clone()))];
         policy.extend(self.deciding(entry, &mut columns)?);
-        Ok(Scan {
+        let scan = Scan {
             table: self.name(),
             columns: columns.used,
             outputs: vec![key],
@@ -71,7 +81,8 @@ impl RegisterReading<'_> {
             lookups: Vec::new(),
             keys: None,
             reason: ScanReason::Register { register: self.register.name.clone() },
-        })
+        };
+        Ok(RegisterSet { agency: Arc::clone(self.agency), scan, row_estimate: self.table.row_estimate })
     }
 
     fn name(&self) -> TableName {

@@ -93,11 +93,11 @@ impl EnforcedPlan {
                 table: scan.table.clone(),
                 conjuncts: render_policy_conjuncts(table.agency.dialect(), &scan),
             });
-            for (agency, scan) in table.elsewhere.iter().flat_map(|check| &check.sets) {
+            for set in table.elsewhere.iter().flat_map(|check| &check.sets) {
                 obligations.push(Obligation {
-                    agency: agency.name.clone(),
-                    table: scan.table.clone(),
-                    conjuncts: render_policy_conjuncts(agency.dialect(), scan),
+                    agency: set.agency.name.clone(),
+                    table: set.scan.table.clone(),
+                    conjuncts: render_policy_conjuncts(set.agency.dialect(), &set.scan),
                 });
             }
         }

@@ -16,4 +16,4 @@ pub use decide::{Clock, Entitlement, Policy};
 pub use enforce::{EnforcedPlan, Obligation};
 pub use pseudonym::Pseudonym;
 pub use released::{ColumnValue, ReleasedColumn, ReleasedTable, Subject};
-pub use consent::ElsewhereCheck;
+pub use consent::{ElsewhereCheck, RegisterSet};

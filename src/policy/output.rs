@@ -242,8 +242,8 @@ impl Rule {
         if table.agreement.output.as_ref().is_none_or(|output| !output.aggregate_only) {
             return Ok((plan.clone(), Vec::new()));
         }
-        // A name that no user can know of: it is made after the SQL has been read, and another for every scan.
-        let name = format!("person {} of {}", *persons, uuid::Uuid::new_v4());
+        // No user's SQL can mean this column: it comes to be after every name has been resolved.
+        let name = format!("person behind governed relation {}", *persons);
         let Some(with_person) = table.with_person(&name) else {
             return Err(self.refuse(format!("`{}` has no subject column by which persons are counted", table.name)));
         };

@@ -319,6 +319,7 @@ impl Release<'_> {
             })?;
             let reading = RegisterReading {
                 register,
+                agency,
                 table,
                 purpose: &session.purpose,
                 recipient: &session.organisation,
@@ -331,11 +332,11 @@ impl Release<'_> {
                 all_here = false;
                 self.elsewhere.push(ElsewhereCheck {
                     register: name.clone(),
-                    sets: vec![(Arc::clone(agency), reading.keys(Entry::Deny)?)],
+                    sets: vec![reading.keys(Entry::Deny)?],
                     kind: SemiKind::NotMatching,
                 });
             }
-            permits_elsewhere.push((Arc::clone(agency), reading.keys(Entry::Permit)?));
+            permits_elsewhere.push(reading.keys(Entry::Permit)?);
         }
         match no_information {
             Decision::Permit => {}

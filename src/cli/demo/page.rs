@@ -10,15 +10,30 @@ const WIDTH: usize = 96;
 
 /// What the demo writes on: bold and dim on a terminal, plain text elsewhere.
 pub(super) struct Page {
-    out: io::Stdout,
+    out: Box<dyn Write + Send>,
     styled: bool,
 }
 
 impl Page {
-    pub(super) fn new() -> Self {
+    pub(super) fn on_standard_output() -> Self {
         let out = io::stdout();
         let styled = out.is_terminal() && std::env::var_os("NO_COLOR").is_none();
-        Self { out, styled }
+        Self { out: Box::new(out), styled }
+    }
+
+    #[cfg(test)]
+    pub(super) fn in_memory() -> (Self, std::sync::Arc<std::sync::Mutex<Vec<u8>>>) {
+        struct Shared(std::sync::Arc<std::sync::Mutex<Vec<u8>>>);
+        impl Write for Shared {
+            fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+                self.0.lock().unwrap().write(bytes)
+            }
+            fn flush(&mut self) -> io::Result<()> {
+                Ok(())
+            }
+        }
+        let written = std::sync::Arc::default();
+        (Self { out: Box::new(Shared(std::sync::Arc::clone(&written))), styled: false }, written)
     }
 
     fn put(&mut self, style: &str, text: &str) -> Result<(), Failure> {
