@@ -31,11 +31,11 @@ pub enum Error {
     AgreementNotInForce { agreement: String, why: String },
     #[error("agreement `{agreement}` requires {what}")]
     RequirementMissing { agreement: String, what: &'static str, flag: &'static str },
-    #[error("agreement `{agreement}` cannot be applied to `{table}`: {why}")]
+    #[error("agreement `{agreement}` cannot be applied to `{table}` as it is written")]
     AgreementUnusable { agreement: String, table: String, why: String },
     #[error("agreement `{agreement}` releases aggregates only: {why}")]
     AggregatesOnly { agreement: String, why: String },
-    #[error("register `{register}` cannot be read: {why}")]
+    #[error("consent register `{register}` cannot be read as it is configured")]
     RegisterUnusable { register: String, why: String },
     #[error("column `{column}` of `{table}` cannot be read: {reason}")]
     UnreadableColumn { table: String, column: String, reason: String },
@@ -130,22 +130,31 @@ impl Error {
     /// What to do about it.
     pub fn hint(&self) -> Option<String> {
         match self {
-            Self::Identity { .. } => Some("write user@organisation/role, such as alice@torbay-asc/social-worker".to_owned()),
+            Self::Identity { .. } => {
+                Some("write user@organisation/role, such as alice@torbay-asc/social-worker".to_owned())
+            }
             Self::NotAQuery { .. } => Some("write a SELECT, WITH, VALUES or EXPLAIN statement".to_owned()),
             Self::TableNotReleased { .. } => {
                 Some("`wayleave tables` lists what you may see; another purpose may be the one you mean".to_owned())
             }
-            Self::ColumnNotReleased { table, .. } => Some(format!("SELECT * FROM {table} shows the columns you may see")),
+            Self::ColumnNotReleased { table, .. } => {
+                Some(format!("SELECT * FROM {table} shows the columns you may see"))
+            }
             Self::RequirementMissing { flag, .. } => Some(format!("say it with {flag}")),
-            Self::AgreementNotInForce { .. } | Self::AgreementUnusable { .. } => {
+            Self::AgreementNotInForce { .. } => {
                 Some("the data protection officer who owns the agreement can put it right".to_owned())
+            }
+            Self::AgreementUnusable { .. } | Self::RegisterUnusable { .. } => {
+                Some("`wayleave check` tells its data protection officer what is wrong".to_owned())
             }
             Self::AggregatesOnly { .. } => {
                 Some("write SELECT group columns, count(*), sum(x), avg(x) … GROUP BY group columns".to_owned())
             }
             Self::UnreadableColumn { .. } => Some("leave the column out: the rest of its table can be read".to_owned()),
             Self::Source { source, .. } => match source.as_ref() {
-                ConnectorError::Budget { .. } => Some("ask again later, or raise `max_connections` of the agency".to_owned()),
+                ConnectorError::Budget { .. } => {
+                    Some("ask again later, or raise `max_connections` of the agency".to_owned())
+                }
                 ConnectorError::Timeout { .. } => {
                     Some("narrow the question, or raise `statement_timeout_ms` of the agency".to_owned())
                 }
@@ -156,10 +165,11 @@ impl Error {
         }
     }
 
-    /// What a source said itself, for the operator's log only: it may name hidden columns.
+    /// What only those who run Wayleave and its agreements may read: it may name hidden columns.
     pub fn operator_detail(&self) -> Option<&str> {
         match self {
             Self::Source { source, .. } => source.operator_detail(),
+            Self::AgreementUnusable { why, .. } | Self::RegisterUnusable { why, .. } => Some(why),
             _ => None,
         }
     }

@@ -8,7 +8,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::sync::Mutex;
-use wayleave_connector_api::{Connector, ConnectorError, Dialect, KeyFormat, ServerInfo, Table, TableName, TableSummary};
+use wayleave_connector_api::{
+    Connector, ConnectorError, Dialect, KeyFormat, ServerInfo, Table, TableName, TableSummary,
+};
 
 /// How long a table's description is believed before the source is asked again.
 const KEPT_FOR: Duration = Duration::from_secs(300);

@@ -6,7 +6,7 @@ use clap::Args;
 
 use super::table::{printable, width};
 use super::{Failure, load_config, print};
-use crate::engine::{AgencyState, Engine};
+use crate::engine::{AgencyState, Engine, ShareState};
 use crate::error::Error;
 
 /// Check configuration, policies, the audit log, and that each agency can be reached
@@ -29,7 +29,33 @@ pub async fn run(config: PathBuf, _: CheckArgs) -> Result<(), Failure> {
     print(&format!("ok      policies       {}\nok      audit log      {}\n", policies.display(), audit.display()))?;
     let agencies = engine.agencies().await;
     print(&listing(&agencies))?;
-    if agencies.iter().all(|agency| agency.info.is_ok()) { Ok(()) } else { Err(Failure::Reported) }
+    let shares = engine.shares().await;
+    print(&unusable(&shares))?;
+    let in_order = agencies.iter().all(|agency| agency.info.is_ok()) && shares.iter().all(|share| share.state.is_ok());
+    if in_order { Ok(()) } else { Err(Failure::Reported) }
+}
+
+/// How many shares fit their agency's database, and each that does not, with what its author needs to know.
+fn unusable(shares: &[ShareState]) -> String {
+    let fitting = shares.iter().filter(|share| share.state.is_ok()).count();
+    let mut text = format!(
+        "{}  {fitting} of {} shares in force fit their agency's tables\n",
+        if fitting == shares.len() { "ok    " } else { "failed" },
+        shares.len()
+    );
+    for share in shares {
+        if let Err(error) = &share.state {
+            text.push_str(&format!(
+                "failed  share of {} under {}  {error}\n",
+                printable(&share.table.to_string()),
+                share.agreement
+            ));
+            if let Some(detail) = error.operator_detail() {
+                text.push_str(&format!("        detail: {}\n", printable(detail)));
+            }
+        }
+    }
+    text
 }
 
 /// One line an agency, and below a failed one what its operator needs to know.

@@ -123,7 +123,16 @@ pub(super) fn start(
         })
         .collect();
     let progress = Arc::new(Progress(Arc::clone(&run)));
-    let recorded = Recorded { batches: Some(batches), schema: Arc::clone(&schema), run, audit, started, rows: 0, ending: None, ended: false };
+    let recorded = Recorded {
+        batches: Some(batches),
+        schema: Arc::clone(&schema),
+        run,
+        audit,
+        started,
+        rows: 0,
+        ending: None,
+        ended: false,
+    };
     Answer { query_id, schema, notices, batches: Box::pin(recorded), progress, fragments }
 }
 
@@ -135,7 +144,7 @@ pub(super) fn failed(schema: SchemaRef, error: DataFusionError) -> SendableRecor
 /// An answer that is text of ours, such as a plan: one row a line.
 pub(super) fn of_text(query_id: String, text: &str) -> Result<Answer, Error> {
     let schema = Arc::new(Schema::new(vec![Field::new("plan", DataType::Utf8, false)]));
-    let lines = Arc::new(StringArray::from_iter_values(text.lines()));
+    let lines = Arc::new(StringArray::from(text.lines().collect::<Vec<_>>()));
     let batch = RecordBatch::try_new(Arc::clone(&schema), vec![lines])
         .map_err(|error| Error::Execution { message: error.to_string() })?;
     let batches = RecordBatchStreamAdapter::new(Arc::clone(&schema), stream::iter([Ok(batch)]));

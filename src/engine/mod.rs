@@ -11,6 +11,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use datafusion::arrow::datatypes::DataType;
 use datafusion::catalog::TableProvider;
 use datafusion::common::{DataFusionError, SchemaError};
 use datafusion::datasource::ViewTable;
@@ -18,7 +19,6 @@ use datafusion::execution::memory_pool::GreedyMemoryPool;
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::execution::session_state::SessionStateBuilder;
 use datafusion::execution::{SessionState, TaskContext};
-use datafusion::arrow::datatypes::DataType;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_plan::{ExecutionPlan, execute_stream};
 use datafusion::prelude::SessionConfig;
@@ -75,6 +75,14 @@ pub struct AgencyState {
     pub agency: String,
     pub info: Result<ServerInfo, Error>,
     pub latency: Duration,
+}
+
+/// Whether one share of an agreement in force can be applied to its agency's database.
+#[derive(Debug)]
+pub struct ShareState {
+    pub agreement: String,
+    pub table: QualifiedTable,
+    pub state: Result<(), Error>,
 }
 
 /// A query, planned and proven, with nothing sent yet.
@@ -215,14 +223,7 @@ impl Engine {
         let federated = federate(&enforced, self.pushdown)?;
         let physical = plan_physical(&federated, &state).await?;
         let fragments = planned_fragments(&federated.plan)?;
-        for table in enforced.released() {
-            for text in &table.notices {
-                let notice = Notice { text: text.clone() };
-                if !notices.contains(&notice) {
-                    notices.push(notice);
-                }
-            }
-        }
+        notices.extend(enforced.notices().into_iter().map(|text| Notice { text }));
         Ok(Planned { enforced, plan: federated.plan, physical, fragments, notices, state })
     }
 
@@ -331,6 +332,32 @@ impl Engine {
         })
     }
 
+    /// Tries every share of every agreement in force against the agencies' databases: columns, types, row filters, masks and
+    /// registers. No row is read. For those who write agreements: the errors' [`Error::operator_detail`] says what is wrong.
+    pub async fn shares(&self) -> Vec<ShareState> {
+        let mut states = Vec::new();
+        for agreement in &self.policy.set().agreements {
+            let recipient = agreement.recipients.iter().find_map(|r| Some((&r.organisation, r.roles.first()?)));
+            let Some((organisation, role)) = recipient else { continue };
+            let session = Session {
+                user: "wayleave check".to_owned(),
+                organisation: organisation.clone(),
+                role: role.clone(),
+                purpose: agreement.basis.purpose.clone(),
+                case_reference: Some("wayleave check".to_owned()),
+                reason: Some("wayleave check".to_owned()),
+            };
+            for share in &agreement.shares {
+                let state = self.policy.release(&session, &share.table, &self.base).await.map(|_| ());
+                // An agreement that is a draft or out of its time releases nothing, and need not fit yet.
+                if !matches!(state, Err(Error::AgreementNotInForce { .. } | Error::TableNotReleased { .. })) {
+                    states.push(ShareState { agreement: agreement.id.clone(), table: share.table.clone(), state });
+                }
+            }
+        }
+        states
+    }
+
     /// Reaches every agency at once, each with a deadline of its own.
     pub async fn agencies(&self) -> Vec<AgencyState> {
         let pings = self.policy.agencies().iter().map(|agency| async move {
@@ -390,9 +417,8 @@ fn task_context(state: &SessionState, run: &Arc<QueryRun>) -> Arc<TaskContext> {
 
 fn parse(sql: &str, state: &SessionState) -> Result<Statement, Error> {
     let dialect = state.config_options().sql_parser.dialect;
-    let statement = state
-        .sql_to_statement(sql, &dialect)
-        .map_err(|error| Error::Syntax { message: error.strip_backtrace() })?;
+    let statement =
+        state.sql_to_statement(sql, &dialect).map_err(|error| Error::Syntax { message: error.strip_backtrace() })?;
     let refused = |statement: &str| Err(Error::NotAQuery { statement: statement.to_owned() });
     match &statement {
         Statement::Statement(inner) => match inner.as_ref() {
@@ -417,9 +443,7 @@ fn explained_query(statement: &Statement) -> Result<Option<Statement>, Error> {
     let (inner, analyze) = match statement {
         Statement::Explain(explain) => (explain.statement.as_ref().clone(), explain.options.analyze),
         Statement::Statement(inner) => match inner.as_ref() {
-            ast::Statement::Explain { statement, analyze, .. } => {
-                (Statement::Statement(statement.clone()), *analyze)
-            }
+            ast::Statement::Explain { statement, analyze, .. } => (Statement::Statement(statement.clone()), *analyze),
             _ => return Ok(None),
         },
         _ => return Ok(None),

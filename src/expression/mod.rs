@@ -33,7 +33,12 @@ pub enum Pushed {
 ///
 /// # Errors
 /// [`KeptHere`] with the reason, where any part of it must be evaluated here.
-pub fn push(expr: &Expr, schema: &DFSchema, columns: &[OutputColumn], dialect: &dyn Dialect) -> Result<Pushed, KeptHere> {
+pub fn push(
+    expr: &Expr,
+    schema: &DFSchema,
+    columns: &[OutputColumn],
+    dialect: &dyn Dialect,
+) -> Result<Pushed, KeptHere> {
     let translated = translate(expr, schema)?;
     match dialect.support(&translated, columns) {
         Support::Exact => Ok(Pushed::Exact(translated)),
@@ -86,11 +91,15 @@ fn translate(expr: &Expr, schema: &DFSchema) -> Result<source::Expr, KeptHere> {
         Expr::Case(case) => translate_case(case, schema),
         Expr::Cast(cast) => translate_cast(cast, schema),
         Expr::ScalarFunction(function) => translate_function(function, schema),
-        Expr::IsNotTrue(_) | Expr::IsNotFalse(_) => Err(KeptHere::because("IS NOT TRUE and IS NOT FALSE are evaluated here")),
+        Expr::IsNotTrue(_) | Expr::IsNotFalse(_) => {
+            Err(KeptHere::because("IS NOT TRUE and IS NOT FALSE are evaluated here"))
+        }
         Expr::SimilarTo(_) => Err(KeptHere::because("SIMILAR TO is evaluated here")),
         Expr::Negative(_) => Err(KeptHere::because("negation can overflow")),
         Expr::TryCast(_) => Err(KeptHere::because("a cast that can fail is evaluated on released rows only")),
-        Expr::ScalarVariable(..) | Expr::Placeholder(_) => Err(KeptHere::because("its value is not known to the source")),
+        Expr::ScalarVariable(..) | Expr::Placeholder(_) => {
+            Err(KeptHere::because("its value is not known to the source"))
+        }
         Expr::AggregateFunction(_) | Expr::WindowFunction(_) | Expr::GroupingSet(_) => {
             Err(KeptHere::because("grouping and window functions inside an expression are evaluated here"))
         }
@@ -110,7 +119,10 @@ fn translate(expr: &Expr, schema: &DFSchema) -> Result<source::Expr, KeptHere> {
 fn translate_binary(binary: &BinaryExpr, schema: &DFSchema) -> Result<source::Expr, KeptHere> {
     let op = match binary.op {
         Operator::And | Operator::Or => {
-            let parts = vec![translate(&binary.left, schema)?, translate(&binary.right, schema)?];
+            let parts = chain(binary, binary.op)
+                .into_iter()
+                .map(|part| translate(part, schema))
+                .collect::<Result<Vec<_>, _>>()?;
             return Ok(if binary.op == Operator::And { source::Expr::And(parts) } else { source::Expr::Or(parts) });
         }
         Operator::Eq => CompareOp::Equal,
@@ -126,6 +138,19 @@ fn translate_binary(binary: &BinaryExpr, schema: &DFSchema) -> Result<source::Ex
     };
     same_type(&binary.left, &binary.right, schema)?;
     Ok(source::Expr::compare(op, translate(&binary.left, schema)?, translate(&binary.right, schema)?))
+}
+
+/// The operands of a chain such as `a OR b OR c`, in order. Walked without recursion: a chain may have thousands.
+fn chain(binary: &BinaryExpr, op: Operator) -> Vec<&Expr> {
+    let mut operands = Vec::new();
+    let mut pending = vec![binary.right.as_ref(), binary.left.as_ref()];
+    while let Some(next) = pending.pop() {
+        match next {
+            Expr::BinaryExpr(inner) if inner.op == op => pending.extend([inner.right.as_ref(), inner.left.as_ref()]),
+            operand => operands.push(operand),
+        }
+    }
+    operands
 }
 
 fn translate_like(like: &Like, schema: &DFSchema) -> Result<source::Expr, KeptHere> {

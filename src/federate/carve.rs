@@ -204,7 +204,7 @@ impl Carver {
                 .collect::<Option<Vec<_>>>()
         });
         match (exprs, ordering) {
-            (Ok(exprs), Some(ordering)) if deliverable && !exprs.is_empty() => Ok(Carved::Source(Box::new(Piece {
+            (Ok(exprs), Some(ordering)) if deliverable => Ok(Carved::Source(Box::new(Piece {
                 relation: Relation::Project { input: Box::new(piece.relation), exprs },
                 schema: Arc::clone(&projection.schema),
                 ordering,
@@ -233,7 +233,7 @@ impl Carver {
             }
         }
         let used: Vec<usize> = used.into_iter().collect();
-        if used.is_empty() { piece.close() } else { piece.narrow(&used)?.close() }
+        piece.narrow(&used)?.close()
     }
 
     fn aggregate(&self, aggregate: &Aggregate) -> Result<Carved, DataFusionError> {
@@ -563,11 +563,8 @@ fn aggregate_call(
         (AggregateFunction::Count, Expr::Literal(value, _)) if !value.is_null() && !params.distinct => None,
         _ => Some(push_exact(argument, &piece.schema, outputs, dialect)?),
     };
-    let filter = params
-        .filter
-        .as_deref()
-        .map(|filter| push_exact(filter, &piece.schema, outputs, dialect))
-        .transpose()?;
+    let filter =
+        params.filter.as_deref().map(|filter| push_exact(filter, &piece.schema, outputs, dialect)).transpose()?;
     let call = source::Aggregate { function, argument, distinct: params.distinct, filter, data_type };
     exact(dialect.aggregate_support(&call, outputs))?;
     Ok(call)

@@ -2,17 +2,17 @@
 
 use std::sync::Arc;
 
+use datafusion::arrow::datatypes::{DataType, Field};
+use datafusion::common::NullEquality;
 use datafusion::common::{Column, DFSchema, DataFusionError, TableReference, internal_err};
 use datafusion::logical_expr::expr::ScalarFunction;
 use datafusion::logical_expr::{
     Expr, Join, JoinConstraint, JoinType, LogicalPlan, Projection, ScalarUDF, TableScan, Union,
 };
-use datafusion::arrow::datatypes::{DataType, Field};
-use datafusion::common::NullEquality;
 use wayleave_connector_api as source;
 use wayleave_connector_api::{CompareOp, Relation, Scan, ScanReason, SemiKind, Value};
 
-use super::carve::{Carver, Carved};
+use super::carve::{Carved, Carver};
 use super::estimate;
 use super::node::Origin;
 use super::piece::Piece;
@@ -38,7 +38,11 @@ impl Carver {
             };
             let written = written_form(table, &pushed);
             rows *= if written == pushed { estimate::selectivity(&pushed) } else { 0.0 };
-            lookups.push(over_base(table, &written));
+            let predicate = over_base(table, &written);
+            // What policy demands already need not be asked twice.
+            if !table.policy.contains(&predicate) {
+                lookups.push(predicate);
+            }
         }
         rows = rows.max(1.0);
 
@@ -131,7 +135,8 @@ impl Carver {
             // What the user said of the key narrows the register as well: that tells its agency nothing of another's.
             let subject = table.subject.and_then(|subject| subject.released_column);
             for filter in &scan.filters {
-                if let (Some(subject), Ok(crate::expression::Pushed::Exact(pushed))) = (subject, table.push_predicate(filter))
+                if let (Some(subject), Ok(crate::expression::Pushed::Exact(pushed))) =
+                    (subject, table.push_predicate(filter))
                     && let Some(wanted) = keys_named(&pushed, subject)
                     && let Some(source::Expr::CanonicalKey { expr, format }) = keys.outputs.first().cloned()
                 {

@@ -104,10 +104,8 @@ impl KeyedJoin {
             batches.push(batch);
         }
         let keys: Vec<String> = keys.into_iter().collect();
-        let receiver: Arc<dyn ExecutionPlan> = Arc::new(Narrowed {
-            keys: self.keys_to_send(keys, &run),
-            fragment: Arc::clone(&self.receiver),
-        });
+        let receiver: Arc<dyn ExecutionPlan> =
+            Arc::new(Narrowed { keys: self.keys_to_send(keys, &run), fragment: Arc::clone(&self.receiver) });
         let given: Arc<dyn ExecutionPlan> = MemorySourceConfig::try_new_exec(&[batches], given_schema, None)?;
         let (left, right) = match self.receiver_side {
             Side::Left => (receiver, given),
@@ -177,7 +175,13 @@ fn collect_keys(batch: &RecordBatch, column: usize, keys: &mut BTreeSet<String>)
 impl DisplayAs for KeyedJoinExec {
     fn fmt_as(&self, _format: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let from: Vec<&str> = self.join.discloses.iter().map(String::as_str).collect();
-        write!(f, "KeyedJoinExec: {}, keys of {} to {}", self.join.join_type, from.join(", "), self.join.receiver.agency.name)
+        write!(
+            f,
+            "KeyedJoinExec: {}, keys of {} to {}",
+            self.join.join_type,
+            from.join(", "),
+            self.join.receiver.agency.name
+        )
     }
 }
 

@@ -44,11 +44,7 @@ impl Piece {
             .iter()
             .map(|by| {
                 let column = datafusion::logical_expr::Expr::Column(schema.columns().get(by.column)?.clone());
-                Some(SortExpr::new(
-                    column,
-                    by.direction == SortDirection::Ascending,
-                    by.nulls == NullsOrder::First,
-                ))
+                Some(SortExpr::new(column, by.direction == SortDirection::Ascending, by.nulls == NullsOrder::First))
             })
             .collect::<Option<Vec<_>>>()
             .ok_or_else(|| DataFusionError::Internal("an order over a column that is not there".to_owned()))?;

@@ -27,7 +27,11 @@ pub(super) fn prove(sql: &str, agency: &Agency, obligations: &[Obligation]) -> R
     let unproven = |table: String| Error::Unproven { agency: agency.name.clone(), table };
     // A place that still waits for keys is empty, which no parser takes: any key will do for the proof.
     let sql = sql.replace("IN (/* join keys, known when the query runs */)", "IN ('')");
-    let statements = Parser::parse_sql(dialect.as_ref(), &sql).map_err(|e| {eprintln!("{e} {}", &sql[..400]);}).map_err(|_| unproven("a statement".to_owned()))?;
+    let statements = Parser::parse_sql(dialect.as_ref(), &sql)
+        .map_err(|e| {
+            eprintln!("{e} {}", &sql[..400]);
+        })
+        .map_err(|_| unproven("a statement".to_owned()))?;
     let [Statement::Query(query)] = statements.as_slice() else { return Err(unproven("a statement".to_owned())) };
     let demanded = obligations
         .iter()

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use chrono::{NaiveDate, Utc};
 
 use crate::catalog::Agencies;
+use crate::config::PseudonymKey;
 use crate::error::Error;
 use crate::names::QualifiedTable;
-use crate::config::PseudonymKey;
 use crate::policy::files::{Agreement, AgreementState, PolicySet, Share};
 use crate::session::Session;
 

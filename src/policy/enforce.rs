@@ -1,16 +1,16 @@
 //! The plan that policy has built: the only kind that the federation stage accepts.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use datafusion::catalog::TableProvider;
 use datafusion::catalog::default_table_source::source_as_provider;
 use datafusion::catalog::streaming::StreamingTable;
-use datafusion::catalog::TableProvider;
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::datasource::cte_worktable::CteWorkTable;
 use datafusion::execution::SessionState;
 use datafusion::functions_table::generate_series::GenerateSeriesTable;
-use datafusion::logical_expr::{LogicalPlan, TableScan};
+use datafusion::logical_expr::{Expr, LogicalPlan, TableScan};
 use wayleave_connector_api::{Scan, ScanReason, TableName, render_policy_conjuncts};
 
 use super::ReleasedTable;
@@ -24,7 +24,15 @@ use crate::policy::files::Agreement;
 #[derive(Debug)]
 pub struct EnforcedPlan {
     plan: LogicalPlan,
-    tables: Vec<Arc<dyn TableProvider>>,
+    leaves: Vec<Leaf>,
+}
+
+/// One scan of a released relation.
+#[derive(Debug)]
+struct Leaf {
+    provider: Arc<dyn TableProvider>,
+    /// Names of the columns that the plan reads.
+    columns: BTreeSet<String>,
 }
 
 /// What must stand in the SQL that an agency receives, for one table.
@@ -48,8 +56,8 @@ impl EnforcedPlan {
     }
 
     fn of_released(plan: LogicalPlan) -> Result<Self, Error> {
-        let tables = released_leaves(&plan)?;
-        Ok(Self { plan, tables })
+        let leaves = released_leaves(&plan)?;
+        Ok(Self { plan, leaves })
     }
 
     /// Runs DataFusion's whole optimizer, and checks that what comes out is still made of released relations only.
@@ -67,7 +75,22 @@ impl EnforcedPlan {
 
     /// The released relations that the plan reads.
     pub fn released(&self) -> impl Iterator<Item = &ReleasedTable> {
-        self.tables.iter().filter_map(|table| table.downcast_ref::<ReleasedTable>())
+        self.leaves.iter().filter_map(|leaf| leaf.provider.downcast_ref::<ReleasedTable>())
+    }
+
+    /// What is withheld from this plan, each thing once.
+    pub fn notices(&self) -> Vec<String> {
+        let mut texts: Vec<String> = Vec::new();
+        for leaf in &self.leaves {
+            let Some(table) = leaf.provider.downcast_ref::<ReleasedTable>() else { continue };
+            for notice in &table.notices {
+                let concerns = notice.column.as_ref().is_none_or(|column| leaf.columns.contains(column));
+                if concerns && !texts.contains(&notice.text) {
+                    texts.push(notice.text.clone());
+                }
+            }
+        }
+        texts
     }
 
     /// The agreements that the plan answers to, by id.
@@ -105,29 +128,27 @@ impl EnforcedPlan {
     }
 }
 
-fn released_leaves(plan: &LogicalPlan) -> Result<Vec<Arc<dyn TableProvider>>, Error> {
-    let mut tables = Vec::new();
+fn released_leaves(plan: &LogicalPlan) -> Result<Vec<Leaf>, Error> {
+    let mut leaves = Vec::new();
     let mut refusal = None;
-    let walked = plan.apply_with_subqueries(|node| {
-        match check_node(node, &mut tables) {
-            Ok(()) => Ok(TreeNodeRecursion::Continue),
-            Err(error) => {
-                refusal = Some(error);
-                Ok(TreeNodeRecursion::Stop)
-            }
+    let walked = plan.apply_with_subqueries(|node| match check_node(node, &mut leaves) {
+        Ok(()) => Ok(TreeNodeRecursion::Continue),
+        Err(error) => {
+            refusal = Some(error);
+            Ok(TreeNodeRecursion::Stop)
         }
     });
     if let Some(error) = refusal {
         return Err(error);
     }
     walked.map_err(|error| Error::Plan { message: error.strip_backtrace() })?;
-    Ok(tables)
+    Ok(leaves)
 }
 
-fn check_node(node: &LogicalPlan, tables: &mut Vec<Arc<dyn TableProvider>>) -> Result<(), Error> {
+fn check_node(node: &LogicalPlan, leaves: &mut Vec<Leaf>) -> Result<(), Error> {
     let not_a_query = |statement: &str| Err(Error::NotAQuery { statement: statement.to_owned() });
     match node {
-        LogicalPlan::TableScan(scan) => check_leaf(scan, tables),
+        LogicalPlan::TableScan(scan) => check_leaf(scan, leaves),
         LogicalPlan::Projection(_)
         | LogicalPlan::Filter(_)
         | LogicalPlan::Window(_)
@@ -154,7 +175,7 @@ fn check_node(node: &LogicalPlan, tables: &mut Vec<Arc<dyn TableProvider>>) -> R
     }
 }
 
-fn check_leaf(scan: &TableScan, tables: &mut Vec<Arc<dyn TableProvider>>) -> Result<(), Error> {
+fn check_leaf(scan: &TableScan, leaves: &mut Vec<Leaf>) -> Result<(), Error> {
     let unreleased = || Error::Plan { message: format!("`{}` is not a released relation", scan.table_name) };
     let provider = source_as_provider(&scan.source).map_err(|_| unreleased())?;
     let harmless = provider.is::<CteWorkTable>()
@@ -162,7 +183,9 @@ fn check_leaf(scan: &TableScan, tables: &mut Vec<Arc<dyn TableProvider>>) -> Res
         // The session's own information_schema, filled from what it may see.
         || (provider.is::<StreamingTable>() && scan.table_name.schema() == Some("information_schema"));
     if provider.is::<ReleasedTable>() {
-        tables.push(provider);
+        let read = scan.projected_schema.fields().iter().map(|field| field.name().clone());
+        let tested = scan.filters.iter().flat_map(Expr::column_refs).map(|column| column.name.clone());
+        leaves.push(Leaf { columns: read.chain(tested).collect(), provider });
     } else if !harmless {
         return Err(unreleased());
     }

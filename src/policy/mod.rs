@@ -12,8 +12,8 @@ mod output;
 mod pseudonym;
 mod released;
 
+pub use consent::{ElsewhereCheck, RegisterSet};
 pub use decide::{Clock, Entitlement, Policy};
 pub use enforce::{EnforcedPlan, Obligation};
 pub use pseudonym::Pseudonym;
-pub use released::{ColumnValue, ReleasedColumn, ReleasedTable, Subject};
-pub use consent::{ElsewhereCheck, RegisterSet};
+pub use released::{ColumnValue, ReleaseNotice, ReleasedColumn, ReleasedTable, Subject};

@@ -17,7 +17,8 @@ use datafusion::common::{Column, DataFusionError};
 use datafusion::functions_aggregate::expr_fn::count_distinct;
 use datafusion::logical_expr::expr::AggregateFunction;
 use datafusion::logical_expr::{
-    Aggregate, Expr, Filter, Join, JoinType, LogicalPlan, Projection, SubqueryAlias, TableScan, TableScanBuilder, lit, when,
+    Aggregate, Expr, Filter, Join, JoinType, LogicalPlan, Projection, SubqueryAlias, TableScan, TableScanBuilder, lit,
+    when,
 };
 
 use super::ReleasedTable;
@@ -78,7 +79,8 @@ impl Rule {
 
     /// What stands between the answer and its aggregate: only operations on whole groups.
     fn above(&self, plan: &LogicalPlan, persons: &mut usize) -> Result<LogicalPlan, Error> {
-        let rebuilt = |input: LogicalPlan| plan.with_new_exprs(plan.expressions(), vec![input]).map_err(|e| Self::failed(&e));
+        let rebuilt =
+            |input: LogicalPlan| plan.with_new_exprs(plan.expressions(), vec![input]).map_err(|e| Self::failed(&e));
         match plan {
             LogicalPlan::Projection(projection) => rebuilt(self.above(&projection.input, persons)?),
             LogicalPlan::Filter(filter) => rebuilt(self.above(&filter.input, persons)?),
@@ -118,18 +120,25 @@ impl Rule {
             let mut behind = Vec::new();
             if let Some(argument) = argument {
                 for (number, key) in keys.iter().enumerate() {
-                    let with_value = when(argument.clone().is_not_null(), key.clone()).end().map_err(|e| Self::failed(&e))?;
+                    let with_value =
+                        when(argument.clone().is_not_null(), key.clone()).end().map_err(|e| Self::failed(&e))?;
                     let name = format!("persons behind value {position} {number}");
                     behind.push(add(&mut calls, count_distinct(with_value), name));
                 }
             }
             behind_values.push(behind);
         }
-        let counted = Aggregate::try_new(Arc::new(input), aggregate.group_expr.clone(), calls).map_err(|e| Self::failed(&e))?;
+        let counted =
+            Aggregate::try_new(Arc::new(input), aggregate.group_expr.clone(), calls).map_err(|e| Self::failed(&e))?;
         let enough = |counts: &[Expr]| {
-            counts.iter().map(|count| count.clone().gt_eq(lit(self.minimum_persons))).reduce(Expr::and).unwrap_or(lit(false))
+            counts
+                .iter()
+                .map(|count| count.clone().gt_eq(lit(self.minimum_persons)))
+                .reduce(Expr::and)
+                .unwrap_or(lit(false))
         };
-        let filtered = Filter::try_new(enough(&in_group), Arc::new(LogicalPlan::Aggregate(counted))).map_err(|e| Self::failed(&e))?;
+        let filtered = Filter::try_new(enough(&in_group), Arc::new(LogicalPlan::Aggregate(counted)))
+            .map_err(|e| Self::failed(&e))?;
         let groups = aggregate.group_expr.len();
         let outputs = aggregate
             .schema
@@ -149,7 +158,8 @@ impl Rule {
             })
             .collect::<Result<Vec<_>, DataFusionError>>()
             .map_err(|e| Self::failed(&e))?;
-        let projection = Projection::try_new(outputs, Arc::new(LogicalPlan::Filter(filtered))).map_err(|e| Self::failed(&e))?;
+        let projection =
+            Projection::try_new(outputs, Arc::new(LogicalPlan::Filter(filtered))).map_err(|e| Self::failed(&e))?;
         Ok(LogicalPlan::Projection(projection))
     }
 
@@ -191,7 +201,8 @@ impl Rule {
                         other => other,
                     })
                     .collect();
-                let aliased = SubqueryAlias::try_new(Arc::new(input), alias.alias.clone()).map_err(|e| Self::failed(&e))?;
+                let aliased =
+                    SubqueryAlias::try_new(Arc::new(input), alias.alias.clone()).map_err(|e| Self::failed(&e))?;
                 Ok((LogicalPlan::SubqueryAlias(aliased), keys))
             }
             LogicalPlan::Projection(projection) => {
@@ -202,7 +213,8 @@ impl Rule {
             }
             LogicalPlan::Filter(filter) => {
                 let (input, keys) = self.below(&filter.input, persons)?;
-                let filtered = Filter::try_new(filter.predicate.clone(), Arc::new(input)).map_err(|e| Self::failed(&e))?;
+                let filtered =
+                    Filter::try_new(filter.predicate.clone(), Arc::new(input)).map_err(|e| Self::failed(&e))?;
                 Ok((LogicalPlan::Filter(filtered), keys))
             }
             LogicalPlan::Join(join) if matches!(join.join_type, JoinType::Inner | JoinType::Left | JoinType::Right) => {

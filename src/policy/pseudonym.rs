@@ -114,7 +114,10 @@ mod tests {
 
     #[test]
     fn the_key_is_never_shown() {
-        let shown = format!("{:?}", Pseudonym::new(PseudonymKey::parse(b"secret-secret-secret-secret-1234").unwrap(), "A", "p"));
+        let shown = format!(
+            "{:?}",
+            Pseudonym::new(PseudonymKey::parse(b"secret-secret-secret-secret-1234").unwrap(), "A", "p")
+        );
         assert!(!shown.contains("secret") && !shown.contains("115"), "{shown}");
     }
 }

@@ -48,9 +48,16 @@ pub struct ReleasedTable {
     pub row_estimate: Option<u64>,
     /// Released columns of a type that cannot be read: refused by name, with the reason.
     pub unreadable: Vec<(String, String)>,
-    /// What is withheld, told from the agreement and never from rows: the same whether or not anything was withheld.
-    pub notices: Vec<String>,
+    pub notices: Vec<ReleaseNotice>,
     schema: SchemaRef,
+}
+
+/// What is withheld of a table, told from the agreement and never from rows: the same whether or not anything was.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReleaseNotice {
+    /// The released column that it is about, where it is about one: a query that does not use it need not be told.
+    pub column: Option<String>,
+    pub text: String,
 }
 
 /// A column as the asker sees it.
@@ -104,7 +111,8 @@ impl ReleasedTable {
             data_type: DataType::Utf8,
             value: ColumnValue::Source(key),
         });
-        let fields = self.schema.fields().iter().map(Arc::clone).chain([Arc::new(Field::new(name, DataType::Utf8, true))]);
+        let fields =
+            self.schema.fields().iter().map(Arc::clone).chain([Arc::new(Field::new(name, DataType::Utf8, true))]);
         table.schema = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
         Some(table)
     }
@@ -118,9 +126,7 @@ impl ReleasedTable {
             .clone()
             .transform(|expr| {
                 Ok(match expr {
-                    Expr::Column(column) => {
-                        Transformed::yes(Expr::Column(NamedColumn::new_unqualified(column.name)))
-                    }
+                    Expr::Column(column) => Transformed::yes(Expr::Column(NamedColumn::new_unqualified(column.name))),
                     other => Transformed::no(other),
                 })
             })
@@ -132,7 +138,8 @@ impl ReleasedTable {
                 return Err(KeptHere("a pseudonym is computed here".to_owned()));
             }
         }
-        let schema = DFSchema::try_from(self.schema.as_ref().clone()).map_err(|_| KeptHere("its columns clash".to_owned()))?;
+        let schema =
+            DFSchema::try_from(self.schema.as_ref().clone()).map_err(|_| KeptHere("its columns clash".to_owned()))?;
         push(&unqualified, &schema, &self.outputs(), self.agency.dialect())
     }
 }
@@ -212,10 +219,7 @@ impl Policy {
 }
 
 async fn read_table(agency: &Arc<Agency>, name: &source::TableName) -> Result<Option<Arc<Table>>, Error> {
-    agency
-        .table(name)
-        .await
-        .map_err(|error| Error::Source { agency: agency.name.clone(), source: Arc::new(error) })
+    agency.table(name).await.map_err(|error| Error::Source { agency: agency.name.clone(), source: Arc::new(error) })
 }
 
 fn unusable(entitlement: &Entitlement, table: &QualifiedTable, why: String) -> Error {
@@ -232,12 +236,21 @@ struct Release<'a> {
     base: Vec<Column>,
     predicates: Vec<source::Expr>,
     elsewhere: Vec<ElsewhereCheck>,
-    notices: Vec<String>,
+    notices: Vec<ReleaseNotice>,
 }
 
 impl Release<'_> {
     fn unusable(&self, why: String) -> Error {
         unusable(self.entitlement, self.name, why)
+    }
+
+    fn notice(&mut self, text: String) {
+        self.notices.push(ReleaseNotice { column: None, text });
+    }
+
+    fn column_notice(&mut self, column: &str, what: &str) {
+        let text = format!("column `{column}` of `{}` is {what}", self.name);
+        self.notices.push(ReleaseNotice { column: Some(column.to_owned()), text });
     }
 
     fn base_position(&mut self, column: &Column) -> usize {
@@ -266,11 +279,14 @@ impl Release<'_> {
             self.table.columns.iter().filter(|column| column.column_type.readable().is_some()).collect();
         let fields: Vec<Field> = readable
             .iter()
-            .filter_map(|column| Some(Field::new(&column.name, column.column_type.readable()?.clone(), column.nullable)))
+            .filter_map(|column| {
+                Some(Field::new(&column.name, column.column_type.readable()?.clone(), column.nullable))
+            })
             .collect();
         let outputs: Vec<OutputColumn> = readable.iter().map(|column| OutputColumn::from(*column)).collect();
         let refuse = |why: String| self.unusable(format!("its row filter {why}"));
-        let schema = Arc::new(DFSchema::try_from(Schema::new(fields)).map_err(|_| refuse("has clashing columns".to_owned()))?);
+        let schema =
+            Arc::new(DFSchema::try_from(Schema::new(fields)).map_err(|_| refuse("has clashing columns".to_owned()))?);
         let parsed = planner
             .create_logical_expr(rows, &schema)
             .map_err(|error| refuse(format!("cannot be read: {}", error.strip_backtrace())))?;
@@ -283,8 +299,9 @@ impl Release<'_> {
         let predicate = push_exact(&predicate, &schema, &outputs, self.agency.dialect())
             .map_err(|KeptHere(why)| refuse(format!("cannot run at the agency: {why}")))?;
         let positions: Vec<usize> = readable.into_iter().cloned().map(|column| self.base_position(&column)).collect();
-        self.predicates
-            .push(predicate.map_columns(&|column| positions.get(column).copied().map_or_else(never, source::Expr::Column)));
+        self.predicates.push(
+            predicate.map_columns(&|column| positions.get(column).copied().map_or_else(never, source::Expr::Column)),
+        );
         Ok(())
     }
 
@@ -295,7 +312,8 @@ impl Release<'_> {
         };
         let Some((column, format)) = subject else {
             return Err(self.unusable(
-                "consent is required, but the configuration names no subject column of the table to look it up by".to_owned(),
+                "consent is required, but the configuration names no subject column of the table to look it up by"
+                    .to_owned(),
             ));
         };
         // Whoever cannot be identified cannot be asked, and may have refused.
@@ -313,9 +331,8 @@ impl Release<'_> {
                 register: name.clone(),
                 why: format!("agency `{}` is not configured", register.table.agency),
             })?;
-            let table = read_table(agency, &register.table.table_name()).await?.ok_or_else(|| Error::RegisterUnusable {
-                register: name.clone(),
-                why: "the agency has no such table".to_owned(),
+            let table = read_table(agency, &register.table.table_name()).await?.ok_or_else(|| {
+                Error::RegisterUnusable { register: name.clone(), why: "the agency has no such table".to_owned() }
             })?;
             let reading = RegisterReading {
                 register,
@@ -351,7 +368,7 @@ impl Release<'_> {
             Decision::Permit => "persons who refused are withheld, as are rows without a valid subject key",
             Decision::Deny => "only persons who consented are released, and no rows without a valid subject key",
         };
-        self.notices.push(format!(
+        self.notice(format!(
             "`{}` is subject to consent (agreement `{}`, {}): {rule}",
             self.name,
             self.entitlement.agreement.id,
@@ -374,7 +391,7 @@ impl Release<'_> {
                 source::ColumnType::Readable(data_type) => data_type.clone(),
                 source::ColumnType::Unreadable { reason } => {
                     unreadable.push((name.clone(), reason.clone()));
-                    self.notices.push(format!("column `{name}` of `{}` is left out: {reason}", self.name));
+                    self.notice(format!("column `{name}` of `{}` is left out: {reason}", self.name));
                     continue;
                 }
             };
@@ -397,8 +414,10 @@ impl Release<'_> {
         }
         let hidden = self.table.columns.len().saturating_sub(share.columns.len());
         if hidden > 0 {
-            self.notices
-                .push(format!("`{}` has columns that agreement `{}` does not release", self.name, self.entitlement.agreement.id));
+            self.notice(format!(
+                "`{}` has columns that agreement `{}` does not release",
+                self.name, self.entitlement.agreement.id
+            ));
         }
         Ok(ReleasedTable {
             agency: Arc::clone(self.agency),
@@ -407,7 +426,11 @@ impl Release<'_> {
             columns,
             base: self.base,
             policy: self.predicates,
-            subject: subject.map(|(base_column, format)| Subject { base_column, format, released_column: released_subject }),
+            subject: subject.map(|(base_column, format)| Subject {
+                base_column,
+                format,
+                released_column: released_subject,
+            }),
             elsewhere: self.elsewhere,
             disclose_keys_to: share.disclose_keys_to.clone(),
             row_estimate: self.table.row_estimate,
@@ -432,9 +455,13 @@ impl Release<'_> {
         let at_source = |mask| source::Expr::Mask { expr: Box::new(plain.clone()), mask };
         let (value, data_type, word) = match rule {
             MaskRule::Null => (source::Expr::Literal(Value::Null(data_type.clone())), data_type, "withheld"),
-            MaskRule::Constant(text) if is_text => (source::Expr::text(text.clone()), data_type, "replaced by a constant"),
+            MaskRule::Constant(text) if is_text => {
+                (source::Expr::text(text.clone()), data_type, "replaced by a constant")
+            }
             MaskRule::Constant(_) => return Err(wrong_type("constant", "text")),
-            MaskRule::OutwardPostcode if is_text => (at_source(Mask::OutwardPostcode), data_type, "cut to the outward postcode"),
+            MaskRule::OutwardPostcode if is_text => {
+                (at_source(Mask::OutwardPostcode), data_type, "cut to the outward postcode")
+            }
             MaskRule::OutwardPostcode => return Err(wrong_type("outward", "text")),
             MaskRule::YearOfDate if is_dated => (at_source(Mask::YearOfDate), DataType::Int32, "cut to the year"),
             MaskRule::YearOfDate => return Err(wrong_type("year", "a date or timestamp")),
@@ -448,7 +475,7 @@ impl Release<'_> {
                 })?;
                 let agreement = &self.entitlement.agreement;
                 let function = Pseudonym::new(key, &agreement.id, &agreement.basis.purpose);
-                self.notices.push(format!("column `{name}` of `{}` is a pseudonym", self.name));
+                self.column_notice(name, "a pseudonym");
                 return Ok((ColumnValue::Pseudonym { raw: plain, function }, data_type));
             }
             MaskRule::Pseudonym => return Err(wrong_type("pseudonym", "text")),
@@ -457,7 +484,7 @@ impl Release<'_> {
         if self.agency.dialect().support(&value, &base) != Support::Exact {
             return Err(self.unusable(format!("the agency's database cannot compute the mask of column `{name}`")));
         }
-        self.notices.push(format!("column `{name}` of `{}` is {word}", self.name));
+        self.column_notice(name, word);
         Ok((ColumnValue::Source(value), data_type))
     }
 }

@@ -70,7 +70,11 @@ pub fn unified_sql(view: &ViewConfig, released: &[(QualifiedTable, Option<&Relea
                 .iter()
                 .enumerate()
                 .map(|(number, (owner, column))| {
-                    if owner == name { format!("{} AS v{number}", quoted(column)) } else { format!("NULL AS v{number}") }
+                    if owner == name {
+                        format!("{} AS v{number}", quoted(column))
+                    } else {
+                        format!("NULL AS v{number}")
+                    }
                 })
                 .collect();
             let columns = if columns.is_empty() { String::new() } else { format!(", {}", columns.join(", ")) };
