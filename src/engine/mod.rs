@@ -422,7 +422,7 @@ fn parse(sql: &str, state: &SessionState) -> Result<Statement, Error> {
     let refused = |statement: &str| Err(Error::NotAQuery { statement: statement.to_owned() });
     match &statement {
         Statement::Statement(inner) => match inner.as_ref() {
-            ast::Statement::Query(_) => {}
+            ast::Statement::Query(_) | ast::Statement::ShowTables { .. } | ast::Statement::ShowColumns { .. } => {}
             ast::Statement::Explain { .. } => return Ok(statement),
             other => {
                 let text = other.to_string();
@@ -492,6 +492,7 @@ fn planning_error(error: &DataFusionError, names: &SessionNames) -> Error {
                 agreement: table.agreement.id.clone(),
             };
         }
+        return Error::Plan { message: format!("no column `{}` is released here", field.flat_name()) };
     }
     Error::Plan { message: error.strip_backtrace() }
 }

@@ -8,22 +8,20 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use datafusion::catalog::default_table_source::source_as_provider;
-use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
-use datafusion::common::{DFSchemaRef, DataFusionError, NullEquality, internal_err, plan_err};
+use datafusion::common::tree_node::{Transformed, TreeNodeRecursion};
+use datafusion::common::{DFSchemaRef, DataFusionError, internal_err, plan_err};
 use datafusion::logical_expr::expr::AggregateFunction as AggregateCall;
 use datafusion::logical_expr::utils::split_conjunction;
 use datafusion::logical_expr::{
     Aggregate, Expr, FetchType, Filter, Join, JoinType, Limit, LogicalPlan, Projection, SkipType, Sort, Union,
 };
 use wayleave_connector_api as source;
-use wayleave_connector_api::{
-    AggregateFunction, JoinKind, NullsOrder, OutputColumn, Relation, SemiKind, SortDirection, Support,
-};
+use wayleave_connector_api::{AggregateFunction, NullsOrder, OutputColumn, Relation, SortDirection, Support};
 
 use super::estimate;
-use super::lineage::{disclosing_agencies, key_scheme};
+use super::join::{join_at_source, keyed_join, receivers};
 use super::node::{FragmentNode, KeyedJoinNode, OrderedBy, Side};
-use super::piece::{Piece, deliverable, place_key_slot, subject_scheme};
+use super::piece::{Piece, deliverable};
 use crate::error::Error;
 use crate::expression::{KeptHere, Pushed, push, push_exact};
 use crate::policy::{EnforcedPlan, Obligation, ReleasedTable};
@@ -66,7 +64,7 @@ pub(super) enum Carved {
 }
 
 impl Carved {
-    fn rows(&self) -> f64 {
+    pub(super) fn rows(&self) -> f64 {
         match self {
             Self::Source(piece) => piece.rows,
             Self::Local(plan) => rows_here(plan),
@@ -412,130 +410,6 @@ impl Carver {
     }
 }
 
-/// The sides that may be narrowed by the other's keys without changing the answer: rows of that side that match nothing
-/// must not appear in it.
-fn receivers(join_type: JoinType, null_aware: bool) -> Vec<Side> {
-    if null_aware {
-        return Vec::new();
-    }
-    match join_type {
-        JoinType::Inner | JoinType::LeftSemi | JoinType::RightSemi => vec![Side::Right, Side::Left],
-        JoinType::Left | JoinType::LeftAnti | JoinType::LeftMark => vec![Side::Right],
-        JoinType::Right | JoinType::RightAnti | JoinType::RightMark => vec![Side::Left],
-        JoinType::Full => Vec::new(),
-    }
-}
-
-fn keyed_join(join: &Join, receiver: Side, giver: &Carved, target: &Carved) -> Option<KeyedJoinNode> {
-    let Carved::Source(target) = target else { return None };
-    // Sending keys pays where the giver is clearly the smaller.
-    if giver.rows() * 2.0 > target.rows {
-        return None;
-    }
-    if join.on.iter().any(|(left, right)| !matches!((left, right), (Expr::Column(_), Expr::Column(_))))
-        || join.filter.as_ref().is_some_and(has_subquery)
-        || join.null_equality != NullEquality::NullEqualsNothing
-    {
-        return None;
-    }
-    let (giver_plan, _) = match receiver {
-        Side::Left => (&join.right, &join.left),
-        Side::Right => (&join.left, &join.right),
-    };
-    let discloses = disclosing_agencies(giver_plan, &target.agency.name)?;
-    for (pair, (left, right)) in join.on.iter().enumerate() {
-        let (Expr::Column(given), Expr::Column(received)) = (match receiver {
-            Side::Left => (right, left),
-            Side::Right => (left, right),
-        }) else {
-            continue;
-        };
-        let Some(output) = target.schema.maybe_index_of_column(received) else { continue };
-        let Some(scheme) = subject_scheme(&target.relation, output) else { continue };
-        if key_scheme(giver_plan, given) != Some(scheme) {
-            continue;
-        }
-        let mut narrowed = target.as_ref().clone();
-        if !place_key_slot(&mut narrowed.relation, output) {
-            continue;
-        }
-        narrowed.ordering = Vec::new();
-        let narrowed = Arc::new(narrowed.into_node().into_plan());
-        let mut join = join.clone();
-        match receiver {
-            Side::Left => join.left = narrowed,
-            Side::Right => join.right = narrowed,
-        }
-        return Some(KeyedJoinNode::new(join, receiver, pair, discloses));
-    }
-    None
-}
-
-fn join_at_source(join: &Join, left: &Piece, right: &Piece) -> Option<Piece> {
-    if join.null_aware || join.null_equality != NullEquality::NullEqualsNothing {
-        return None;
-    }
-    // A product of two tables is made here: it would move more rows than its parts.
-    if join.on.is_empty() && join.filter.is_none() {
-        return None;
-    }
-    let dialect = left.agency.dialect();
-    let mut outputs = left.outputs();
-    let width = outputs.len();
-    outputs.extend(right.outputs());
-    let both = left.schema.join(&right.schema).ok()?;
-    let mut on = Vec::with_capacity(join.on.len() + 1);
-    for (left_key, right_key) in &join.on {
-        let left_key = push_exact(left_key, &left.schema, &left.outputs(), dialect).ok()?;
-        let right_key = push_exact(right_key, &right.schema, &right.outputs(), dialect).ok()?;
-        let right_key = right_key.map_columns(&|column| source::Expr::Column(column + width));
-        let condition = source::Expr::equal(left_key, right_key);
-        if dialect.support(&condition, &outputs) != Support::Exact {
-            return None;
-        }
-        on.push(condition);
-    }
-    if let Some(filter) = &join.filter {
-        on.push(push_exact(filter, &both, &outputs, dialect).ok()?);
-    }
-    let (relation, rows) = match join.join_type {
-        JoinType::Inner | JoinType::Left | JoinType::Right | JoinType::Full => {
-            let kind = match join.join_type {
-                JoinType::Left => JoinKind::Left,
-                JoinType::Right => JoinKind::Right,
-                JoinType::Full => JoinKind::Full,
-                _ => JoinKind::Inner,
-            };
-            let relation = Relation::Join {
-                left: Box::new(left.relation.clone()),
-                right: Box::new(right.relation.clone()),
-                kind,
-                on,
-            };
-            (relation, estimate::joined(left.rows, right.rows))
-        }
-        JoinType::LeftSemi | JoinType::LeftAnti => {
-            let kind = if join.join_type == JoinType::LeftSemi { SemiKind::Matching } else { SemiKind::NotMatching };
-            let relation = Relation::SemiJoin {
-                left: Box::new(left.relation.clone()),
-                right: Box::new(right.relation.clone()),
-                kind,
-                on,
-            };
-            (relation, left.rows * 0.5)
-        }
-        JoinType::RightSemi | JoinType::RightAnti | JoinType::LeftMark | JoinType::RightMark => return None,
-    };
-    Some(Piece {
-        agency: Arc::clone(&left.agency),
-        relation,
-        schema: Arc::clone(&join.schema),
-        rows,
-        ordering: Vec::new(),
-        origins: left.origins.iter().chain(&right.origins).cloned().collect(),
-    })
-}
-
 fn aggregate_call(
     expr: &Expr,
     piece: &Piece,
@@ -598,11 +472,6 @@ fn add_filter(piece: &mut Piece, predicate: source::Expr) {
 fn same_types(branch: &DFSchemaRef, union: &DFSchemaRef) -> bool {
     branch.fields().len() == union.fields().len()
         && branch.fields().iter().zip(union.fields()).all(|(left, right)| left.data_type() == right.data_type())
-}
-
-fn has_subquery(expr: &Expr) -> bool {
-    expr.exists(|part| Ok(matches!(part, Expr::ScalarSubquery(_) | Expr::Exists(_) | Expr::InSubquery(_))))
-        .unwrap_or(true)
 }
 
 fn count(rows: usize) -> f64 {

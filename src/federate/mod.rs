@@ -9,6 +9,7 @@ mod carve;
 mod estimate;
 mod expand;
 mod fragment_exec;
+mod join;
 mod keyed_join_exec;
 mod lineage;
 mod node;

@@ -27,11 +27,7 @@ pub(super) fn prove(sql: &str, agency: &Agency, obligations: &[Obligation]) -> R
     let unproven = |table: String| Error::Unproven { agency: agency.name.clone(), table };
     // A place that still waits for keys is empty, which no parser takes: any key will do for the proof.
     let sql = sql.replace("IN (/* join keys, known when the query runs */)", "IN ('')");
-    let statements = Parser::parse_sql(dialect.as_ref(), &sql)
-        .map_err(|e| {
-            eprintln!("{e} {}", &sql[..400]);
-        })
-        .map_err(|_| unproven("a statement".to_owned()))?;
+    let statements = Parser::parse_sql(dialect.as_ref(), &sql).map_err(|_| unproven("a statement".to_owned()))?;
     let [Statement::Query(query)] = statements.as_slice() else { return Err(unproven("a statement".to_owned())) };
     let demanded = obligations
         .iter()
@@ -216,4 +212,97 @@ fn split<'a>(expr: &'a Expr, conjuncts: &mut Vec<&'a Expr>) {
 fn base_table(name: &ObjectName) -> Option<TableName> {
     let [schema, table] = name.0.as_slice() else { return None };
     Some(TableName::new(schema.as_ident()?.value.clone(), table.as_ident()?.value.clone()))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::sync::Arc;
+
+    use wayleave_connector_sqlite::{SqliteConnector, SqliteOptions};
+
+    use super::*;
+
+    /// `patients` must carry two conjuncts, the register `consents` one.
+    fn proven(sql: &str) -> bool {
+        let options = SqliteOptions { path: "none.db".into(), max_connections: 1, statement_timeout_ms: 1 };
+        let agency = Agency::new("health", None, Arc::new(SqliteConnector::new(options)), BTreeMap::new());
+        let obligation = |table: &str, conjuncts: &[&str]| Obligation {
+            agency: "health".to_owned(),
+            table: TableName::new("main", table),
+            conjuncts: conjuncts.iter().map(|&conjunct| conjunct.to_owned()).collect(),
+        };
+        let obligations = [
+            obligation("patients", &[r#"(NOT "b"."deceased")"#, CONSENT]),
+            obligation("consents", &[r#"("b"."status" = 'withdrawn')"#]),
+        ];
+        prove(sql, &agency, &obligations).is_ok()
+    }
+
+    const CONSENT: &str = r#"NOT EXISTS (SELECT 1 FROM "main"."consents" AS "p1" WHERE ("p1"."k" = "b"."k"))"#;
+
+    fn scan(conjuncts: &[&str]) -> String {
+        format!(r#"SELECT "b"."k" AS "c1" FROM "main"."patients" AS "b" WHERE {}"#, conjuncts.join(" AND "))
+    }
+
+    fn released() -> String {
+        scan(&[r#"(NOT "b"."deceased")"#, CONSENT])
+    }
+
+    #[test]
+    fn a_scan_with_all_its_conjuncts_is_proven_wherever_it_stands() {
+        let released = released();
+        assert!(proven(&released));
+        assert!(proven(&scan(&[r#"(NOT "b"."deceased")"#, CONSENT, r#"("b"."k" IN ('1'))"#])));
+        assert!(proven(&format!(r#"SELECT count(*) AS "c1" FROM ({released}) AS "t1" GROUP BY "t1"."c1""#)));
+        assert!(proven(&format!(r#"SELECT 1 AS "c1" FROM ({released}) AS "t1" JOIN ({released}) AS "t2" ON 1 = 1"#)));
+        assert!(proven(&format!("SELECT * FROM ({released} UNION ALL {released}) AS t")));
+        assert!(proven(r#"SELECT "b"."k" AS "c1" FROM "main"."consents" AS "b" WHERE ("b"."status" = 'withdrawn')"#));
+    }
+
+    #[test]
+    fn a_scan_that_lacks_a_conjunct_is_not() {
+        assert!(!proven(&scan(&[CONSENT])));
+        assert!(!proven(&scan(&[r#"(NOT "b"."deceased")"#])));
+        assert!(!proven(r#"SELECT "b"."k" AS "c1" FROM "main"."patients" AS "b""#));
+        assert!(!proven(&format!(r#"SELECT * FROM ({}) AS t JOIN "main"."patients" AS "b" ON 1 = 1"#, released())));
+        assert!(!proven(&format!(r#"SELECT * FROM ({} UNION ALL {}) AS t"#, released(), scan(&[CONSENT]))));
+    }
+
+    #[test]
+    fn a_conjunct_that_does_not_hold_for_every_row_is_none() {
+        let weakened = r#"((NOT "b"."deceased") OR 1 = 1)"#;
+        assert!(!proven(&scan(&[weakened, CONSENT])));
+        assert!(!proven(&format!(
+            r#"SELECT "b"."k" AS "c1" FROM "main"."patients" AS "b" WHERE (NOT "b"."deceased") OR {CONSENT}"#
+        )));
+        let as_output = format!(r#"SELECT {CONSENT} AS "c1" FROM "main"."patients" AS "b" WHERE (NOT "b"."deceased")"#);
+        assert!(!proven(&as_output));
+        // The conjuncts would speak of the other table here.
+        assert!(!proven(&format!(
+            r#"SELECT 1 FROM "main"."patients" AS "x", "main"."consents" AS "b" WHERE (NOT "b"."deceased") AND {CONSENT}"#
+        )));
+    }
+
+    #[test]
+    fn a_table_in_a_subquery_of_the_users_must_carry_its_own() {
+        let inner = r#"EXISTS (SELECT 1 FROM "main"."patients" AS "b" WHERE 1 = 1)"#;
+        assert!(!proven(&scan(&[r#"(NOT "b"."deceased")"#, CONSENT, inner])));
+        let good = format!("EXISTS (SELECT 1 FROM ({}) AS t)", released());
+        assert!(proven(&scan(&[r#"(NOT "b"."deceased")"#, CONSENT, &good])));
+        assert!(!proven(&format!(
+            r#"SELECT (SELECT max("b"."k") FROM "main"."patients" AS "b") AS "c1" FROM ({}) AS t"#,
+            released()
+        )));
+    }
+
+    #[test]
+    fn what_policy_did_not_name_is_refused() {
+        assert!(!proven(r#"SELECT 1 AS "c1" FROM "main"."staff" AS "b""#));
+        assert!(!proven(r#"SELECT 1 AS "c1" FROM "patients" AS "b""#));
+        assert!(!proven("DELETE FROM main.patients"));
+        assert!(!proven(&format!("{}; SELECT 1", released())));
+        assert!(!proven(&format!("WITH x AS ({}) SELECT * FROM x", released())));
+        assert!(!proven("no sql"));
+    }
 }

@@ -19,7 +19,7 @@ use rusqlite::types::ValueRef;
 use wayleave_connector_api::ConnectorError;
 
 mod decimal;
-mod moment;
+pub(crate) mod moment;
 
 use decimal::{Excess, decimal_digits};
 use moment::{Moment, parse_time};

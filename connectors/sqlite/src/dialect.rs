@@ -2,8 +2,9 @@
 //!
 //! In: parts of a fragment. Out: SQL text, and what SQLite answers as we would. Two things shape both. Values carry their
 //! own type, so that a column may hold what it does not declare: dates, decimals and floats are compared here, where a
-//! value that is none is an error, and not there. And text has a collation by column, so that every comparison of text
-//! says `COLLATE BINARY`, which is the order of bytes.
+//! value that is none is an error, and not there. And text has a collation by column: where that is not `BINARY`, the order
+//! of bytes, the SQL says `COLLATE BINARY` wherever the column stands. Keys, dates and masks are functions of our own
+//! (`functions`), which SQLite runs in this process.
 
 use arrow::datatypes::DataType;
 use wayleave_connector_api::{
@@ -14,6 +15,7 @@ mod key;
 mod literal;
 mod pattern;
 
+use crate::functions::{AS_BOOLEAN, ISO_DATE, LAST_CHARACTERS, OUTWARD_POSTCODE, YEAR_OF_DATE};
 use crate::types::keeps_numbers_as_text;
 
 const BINARY: &str = " COLLATE BINARY";
@@ -27,14 +29,10 @@ const LONGEST_CHAIN: usize = 400;
 /// SQLite refuses a pattern of more than 50,000 bytes when it meets the first row; escapes make one three times longer.
 const LONGEST_PATTERN_BYTES: usize = 10_000;
 
-/// A calendar date at the beginning of a text.
-const DATE_SHAPE: &str = "[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9]*";
-
 const FLOATS: Support = Support::Local { reason: "SQLite and we round and order floats in ways that may differ" };
 const DECIMALS: Support = Support::Local { reason: "SQLite keeps decimals as binary floats" };
 const DATES: Support = Support::Local { reason: "SQLite keeps dates as text and does not check their shape" };
 const OTHERS: Support = Support::Local { reason: "SQLite has no type that corresponds" };
-const COLLATED: Support = Support::Local { reason: "the order of this text is not the order of bytes" };
 const LONG: Support = Support::Local { reason: "SQLite refuses an expression of this size" };
 
 /// SQLite's SQL.
@@ -68,8 +66,7 @@ impl Dialect for SqliteDialect {
                     Support::Exact
                 }
             }
-            Expr::Compare { op, left, right } => {
-                let text_use = if op.is_equality() { TextUse::Equality } else { TextUse::Order };
+            Expr::Compare { left, right, .. } => {
                 if [left, right].into_iter().all(|side| is_checked_date(side))
                     && [left, right].into_iter().any(|side| matches!(**side, Expr::DateOf(_)))
                 {
@@ -79,13 +76,13 @@ impl Dialect for SqliteDialect {
                     .into_iter()
                     // The enclosing side has the type of the side it is compared with.
                     .filter(|side| !matches!(***side, Expr::Outer(_)))
-                    .map(|side| comparable(&side.output(input), text_use))
+                    .map(|side| comparable(&side.output(input)))
                     .find(|support| *support != Support::Exact)
                     .unwrap_or(Support::Exact)
             }
             Expr::InList { expr, list, .. } => {
                 let unwritable = list.iter().map(literal::support).find(|support| *support != Support::Exact);
-                unwritable.unwrap_or_else(|| comparable(&expr.output(input), TextUse::Equality))
+                unwritable.unwrap_or_else(|| comparable(&expr.output(input)))
             }
             Expr::Like { pattern, .. } => {
                 if pattern.len() > LONGEST_PATTERN_BYTES {
@@ -108,35 +105,41 @@ impl Dialect for SqliteDialect {
         let Some(argument) = &call.argument else { return Support::Exact };
         let output = argument.output(input);
         match call.function {
-            AggregateFunction::Count if call.distinct => comparable(&output, TextUse::Equality),
+            AggregateFunction::Count if call.distinct => comparable(&output),
             AggregateFunction::Count => Support::Exact,
-            AggregateFunction::Sum => match &output.data_type {
-                integer if integer.is_integer() => Support::Exact,
-                other => comparable_type(other).unwrap_or(OTHERS),
+            AggregateFunction::Sum if output.data_type.is_integer() => Support::Exact,
+            AggregateFunction::Sum => match comparable(&output) {
+                Support::Exact => OTHERS,
+                other => other,
             },
-            AggregateFunction::Min | AggregateFunction::Max => comparable(&output, TextUse::Order),
+            AggregateFunction::Min | AggregateFunction::Max => comparable(&output),
         }
     }
 
     fn sort_support(&self, output: &OutputColumn) -> Support {
-        comparable(output, TextUse::Order)
+        comparable(output)
     }
 
     fn group_support(&self, output: &OutputColumn) -> Support {
-        comparable(output, TextUse::Equality)
+        comparable(output)
     }
 
     fn literal(&self, value: &Value) -> String {
         literal::write(value)
     }
 
-    /// The column itself, but for two kinds that would otherwise mean there what they do not mean here.
+    /// The column itself, but for three kinds that would otherwise mean there what they do not mean here.
     fn read_column(&self, quoted: &str, column: &OutputColumn) -> String {
         match (&column.data_type, &column.source_type) {
             // `NOT 'yes'` is true in SQLite: whatever is no boolean is unknown, so that no row filter lets it through.
-            (DataType::Boolean, _) => format!("(CASE {quoted} WHEN 0 THEN 0 WHEN 1 THEN 1 END)"),
-            // A type such as UUID or JSON has numeric affinity: what looks like a number was stored as one.
-            (DataType::Utf8, Some(declared)) if !keeps_numbers_as_text(declared) => format!("CAST({quoted} AS TEXT)"),
+            (DataType::Boolean, _) => format!("{AS_BOOLEAN}({quoted})"),
+            (DataType::Utf8, declared) => {
+                let is_text = declared.as_ref().is_none_or(|declared| keeps_numbers_as_text(declared));
+                // A type such as UUID or JSON has numeric affinity: what looks like a number was stored as one.
+                let text = if is_text { quoted.to_owned() } else { format!("CAST({quoted} AS TEXT)") };
+                // The collation goes along from here, since whoever compares an enclosing column does not know it.
+                by_bytes(&text, column.collation)
+            }
             _ => quoted.to_owned(),
         }
     }
@@ -146,10 +149,7 @@ impl Dialect for SqliteDialect {
             return "1 = 0".to_owned();
         }
         match &column.data_type {
-            DataType::Utf8 => {
-                let text = self.read_column(quoted, column);
-                in_texts(&format!("{text}{BINARY}"), texts)
-            }
+            DataType::Utf8 => in_texts(&self.read_column(quoted, column), texts),
             integer if integer.is_integer() => {
                 // Only what an integer would be written as can be equal to one; as a number, the column's index serves.
                 let written: Vec<String> = texts
@@ -165,13 +165,13 @@ impl Dialect for SqliteDialect {
 
     fn text(&self, sql: &str, output: &OutputColumn, _text_use: TextUse) -> String {
         match output.data_type {
-            DataType::Utf8 => format!("{sql}{BINARY}"),
+            DataType::Utf8 => by_bytes(sql, output.collation),
             _ => sql.to_owned(),
         }
     }
 
     fn like(&self, text: &str, pattern: &str) -> String {
-        pattern::like(text.strip_suffix(BINARY).unwrap_or(text), pattern)
+        pattern::like(text, pattern)
     }
 
     fn widen(&self, sql: &str, to: &DataType) -> String {
@@ -186,44 +186,26 @@ impl Dialect for SqliteDialect {
         key::canonical(sql, format)
     }
 
+    fn written_key(&self, canonical_sql: &str, format: KeyFormat) -> String {
+        key::written(canonical_sql, format)
+    }
+
     fn mask(&self, sql: &str, _input: &OutputColumn, mask: Mask) -> String {
         match mask {
-            Mask::OutwardPostcode => {
-                let trimmed = format!("trim({sql}, ' ')");
-                let blank = format!("instr({trimmed}, ' ')");
-                format!(
-                    "(CASE WHEN {blank} BETWEEN 2 AND 5 THEN substr({trimmed}, 1, {blank} - 1) \
-                     WHEN {blank} = 0 AND length({trimmed}) BETWEEN 5 AND 7 \
-                     THEN substr({trimmed}, 1, length({trimmed}) - 3) END)"
-                )
-            }
-            Mask::YearOfDate => {
-                format!("(CASE WHEN {} THEN CAST(substr(date({sql}), 1, 4) AS INTEGER) END)", is_date(sql))
-            }
-            Mask::LastCharacters(0) => format!("(CASE WHEN {sql} IS NOT NULL THEN '***' END)"),
-            Mask::LastCharacters(count) => format!(
-                "(CASE WHEN length({sql}) > {count} THEN '***' || substr({sql}, -{count}) \
-                 WHEN {sql} IS NOT NULL THEN '***' END)"
-            ),
+            Mask::OutwardPostcode => format!("{OUTWARD_POSTCODE}({sql})"),
+            Mask::YearOfDate => format!("{YEAR_OF_DATE}({sql})"),
+            Mask::LastCharacters(count) => format!("{LAST_CHARACTERS}({sql}, {count})"),
         }
     }
 
     fn date_of(&self, sql: &str, _column: &OutputColumn) -> String {
-        format!("(CASE WHEN {} THEN date({sql}) END)", is_date(sql))
+        format!("{ISO_DATE}({sql})")
     }
 
     fn deliver(&self, sql: &str, _output: &OutputColumn, _to: &DataType) -> String {
         // Reading goes by the schema, whatever the storage class.
         sql.to_owned()
     }
-}
-
-/// `date()` alone reads `now`, `2451545` and the 30th of February as dates, and hour 24 as the day after.
-fn is_date(sql: &str) -> String {
-    format!(
-        "{sql} GLOB '{DATE_SHAPE}' AND date({sql}) IS NOT NULL AND date(substr({sql}, 1, 10)) = substr({sql}, 1, 10) \
-         AND substr({sql}, 12, 2) <> '24'"
-    )
 }
 
 /// Whether SQLite holds this date as ten characters that compare as dates do.
@@ -235,16 +217,9 @@ fn is_checked_date(expr: &Expr) -> bool {
     }
 }
 
-fn comparable(output: &OutputColumn, text_use: TextUse) -> Support {
-    match (&output.data_type, output.collation, text_use) {
-        (DataType::Utf8, Collation::Loose, _) | (DataType::Utf8, Collation::EqualityOnly, TextUse::Order) => COLLATED,
-        (data_type, _, _) => comparable_type(data_type).unwrap_or(Support::Exact),
-    }
-}
-
-/// Why values of this type are not compared in SQLite; `None` where they are.
-fn comparable_type(data_type: &DataType) -> Option<Support> {
-    match data_type {
+/// Whether SQLite's answer to a comparison is ours: that of text always is, since `text` writes the collation.
+fn comparable(output: &OutputColumn) -> Support {
+    match &output.data_type {
         DataType::Null
         | DataType::Boolean
         | DataType::Int8
@@ -252,13 +227,21 @@ fn comparable_type(data_type: &DataType) -> Option<Support> {
         | DataType::Int32
         | DataType::Int64
         | DataType::Utf8
-        | DataType::Binary => None,
-        DataType::Float16 | DataType::Float32 | DataType::Float64 => Some(FLOATS),
-        DataType::Decimal128(..) | DataType::Decimal256(..) => Some(DECIMALS),
+        | DataType::Binary => Support::Exact,
+        DataType::Float16 | DataType::Float32 | DataType::Float64 => FLOATS,
+        DataType::Decimal128(..) | DataType::Decimal256(..) => DECIMALS,
         DataType::Date32 | DataType::Date64 | DataType::Time32(_) | DataType::Time64(_) | DataType::Timestamp(..) => {
-            Some(DATES)
+            DATES
         }
-        _ => Some(OTHERS),
+        _ => OTHERS,
+    }
+}
+
+/// A text of a column that is compared by this collation, compared by bytes.
+fn by_bytes(sql: &str, collation: Collation) -> String {
+    match collation {
+        Collation::EqualityOnly | Collation::Loose if !sql.ends_with(BINARY) => format!("{sql}{BINARY}"),
+        Collation::Binary | Collation::EqualityOnly | Collation::Loose => sql.to_owned(),
     }
 }
 

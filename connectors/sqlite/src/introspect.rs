@@ -5,6 +5,7 @@
 
 use std::collections::HashSet;
 
+use arrow::datatypes::DataType;
 use rusqlite::{Connection, OptionalExtension, Result};
 use wayleave_connector_api::{Collation, Column, Table, TableKind, TableName, TableSummary};
 
@@ -55,7 +56,7 @@ pub(crate) fn table(connection: &Connection, name: &TableName) -> Result<Option<
         )
         .optional()?;
     let Some((type_name, without_rowid)) = listed else { return Ok(None) };
-    let described = describe(&transaction, &name.table)?;
+    let described = describe(&transaction, &name.table, &type_name)?;
     let keys = unique_keys(&transaction, &name.table)?;
     let rowid_alias = match described.primary_key.as_slice() {
         // `INTEGER PRIMARY KEY` is the rowid itself, unless the key needed an index (`… DESC` does, for old files' sake).
@@ -97,7 +98,7 @@ struct Described {
     names: HashSet<String>,
 }
 
-fn describe(connection: &Connection, table: &str) -> Result<Described> {
+fn describe(connection: &Connection, table: &str, type_name: &str) -> Result<Described> {
     let mut statement = connection
         .prepare("SELECT name, type, \"notnull\", pk, hidden FROM pragma_table_xinfo(?1, 'main') ORDER BY cid")?;
     let mut rows = statement.query([table])?;
@@ -113,20 +114,32 @@ fn describe(connection: &Connection, table: &str) -> Result<Described> {
         }
         // 1 is a hidden column of a virtual table; 2 and 3 are generated ones, which are columns like any other.
         if row.get::<_, i64>(4)? != 1 {
-            described.columns.push(Column {
-                name,
-                column_type: column_type(&source_type),
-                source_type,
-                nullable: !row.get::<_, bool>(2)?,
-                // Whatever the column declares (NOCASE, RTRIM), the dialect writes COLLATE BINARY at every comparison,
-                // grouping and ordering of text: what its answers follow is always the order of bytes.
-                collation: Collation::Binary,
-            });
+            let column_type = column_type(&source_type);
+            let collation = match column_type.readable() {
+                Some(DataType::Utf8) => collation(connection, table, type_name, &name),
+                Some(_) | None => Collation::Binary,
+            };
+            let nullable = !row.get::<_, bool>(2)?;
+            described.columns.push(Column { name, source_type, column_type, nullable, collation });
         }
     }
     key_parts.sort();
     described.primary_key = key_parts.into_iter().map(|(_, name)| name).collect();
     Ok(described)
+}
+
+/// Only a table's own column says by which collation it is compared: a view's column may be any expression, and a virtual
+/// table's is compared by a module that may not be here. What is not known to be `BINARY` is asked for it in every statement.
+fn collation(connection: &Connection, table: &str, type_name: &str, column: &str) -> Collation {
+    let declared = match connection.column_metadata(Some(SCHEMA), table, column) {
+        Ok((_, declared, ..)) if type_name == "table" => declared,
+        Ok(_) | Err(_) => None,
+    };
+    // The name is as the definition writes it.
+    match declared {
+        Some(declared) if declared.to_bytes().eq_ignore_ascii_case(b"BINARY") => Collation::Binary,
+        Some(_) | None => Collation::Loose,
+    }
 }
 
 struct UniqueKeys {

@@ -9,6 +9,7 @@
 mod connector;
 mod decode;
 mod dialect;
+mod functions;
 mod introspect;
 mod options;
 mod pool;

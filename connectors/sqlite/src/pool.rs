@@ -13,7 +13,7 @@ use rusqlite::{Connection, ErrorCode, InterruptHandle, OpenFlags};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use wayleave_connector_api::ConnectorError;
 
-use crate::SqliteOptions;
+use crate::{SqliteOptions, functions};
 
 /// Longest wait for a connection of the budget, where the statement timeout is not shorter still.
 const LONGEST_BUDGET_WAIT: Duration = Duration::from_secs(10);
@@ -161,6 +161,7 @@ fn open_and_look(path: &Path, control: &Arc<Control>) -> rusqlite::Result<(Conne
     connection.execute_batch("PRAGMA query_only = ON; PRAGMA trusted_schema = OFF")?;
     // A statement could otherwise name another file.
     connection.set_limit(Limit::SQLITE_LIMIT_ATTACHED, 0)?;
+    functions::register(&connection)?;
     // The first look into the file: it tells whether this is a database at all.
     connection.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()))?;
     let encoding = connection.query_row("PRAGMA encoding", [], |row| row.get(0))?;

@@ -2,6 +2,7 @@
 
 mod dialect;
 mod fragments;
+mod functions;
 mod introspection;
 mod limits;
 mod reading;
@@ -31,6 +32,8 @@ impl Database {
     fn new(sql: &str) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let writer = Connection::open(directory.path().join("agency.db")).unwrap();
+        // Some tests ask this connection for the plan of a statement.
+        crate::functions::register(&writer).unwrap();
         writer.execute_batch(sql).unwrap();
         Self { directory, writer }
     }

@@ -98,7 +98,7 @@ fn split_zone(bytes: &[u8]) -> Option<(&[u8], Option<i32>)> {
 }
 
 /// At most nine digits as a number.
-fn number(digits: &[u8]) -> Option<u32> {
+pub(crate) fn number(digits: &[u8]) -> Option<u32> {
     digits.iter().try_fold(0_u32, |value, digit| digit.is_ascii_digit().then(|| value * 10 + u32::from(digit - b'0')))
 }
 

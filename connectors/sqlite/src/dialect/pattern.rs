@@ -4,7 +4,7 @@
 //! the common shapes of a pattern become plain comparisons, which are exact for every text and can use an index; only the
 //! rest is GLOB, and says nothing of a text that has a NUL.
 
-use super::literal;
+use super::{BINARY, literal};
 
 /// One element of a pattern.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,18 +16,20 @@ enum Part {
     Text(String),
 }
 
+/// `sql` comes with the collation that its comparisons need; where nothing is compared, it goes without.
 pub(super) fn like(sql: &str, pattern: &str) -> String {
+    let bare = sql.strip_suffix(BINARY).unwrap_or(sql);
     match parse(pattern).as_slice() {
-        [] => format!("{sql} COLLATE BINARY = ''"),
-        [Part::Any] => format!("{sql} COLLATE BINARY >= ''"),
-        [Part::Text(text)] => format!("{sql} COLLATE BINARY = {}", literal::text(text)),
+        [] => format!("{sql} = ''"),
+        [Part::Any] => format!("{sql} >= ''"),
+        [Part::Text(text)] => format!("{sql} = {}", literal::text(text)),
         [Part::Text(text), Part::Any] => starts_with(sql, text),
         [Part::Any, Part::Text(text)] => {
-            format!("substr(CAST({sql} AS BLOB), -{}) = {}", text.len(), literal::blob(text.as_bytes()))
+            format!("substr(CAST({bare} AS BLOB), -{}) = {}", text.len(), literal::blob(text.as_bytes()))
         }
-        [Part::Any, Part::Text(text), Part::Any] => format!("instr({sql}, {}) > 0", literal::text(text)),
+        [Part::Any, Part::Text(text), Part::Any] => format!("instr({bare}, {}) > 0", literal::text(text)),
         parts => format!(
-            "(CASE WHEN instr({sql}, {nul}) = 0 THEN {sql} GLOB {} END)",
+            "(CASE WHEN instr({bare}, {nul}) = 0 THEN {bare} GLOB {} END)",
             literal::text(&glob(parts)),
             nul = literal::text("\0"),
         ),
@@ -63,9 +65,9 @@ fn parse(pattern: &str) -> Vec<Part> {
 
 /// Everything from the text itself up to the first that no longer begins so.
 fn starts_with(sql: &str, text: &str) -> String {
-    let from = format!("{sql} COLLATE BINARY >= {}", literal::text(text));
+    let from = format!("{sql} >= {}", literal::text(text));
     match successor(text) {
-        Some(end) => format!("({from} AND {sql} COLLATE BINARY < {})", literal::text(&end)),
+        Some(end) => format!("({from} AND {sql} < {})", literal::text(&end)),
         // Nothing but the highest character there is: no text lies above.
         None => from,
     }

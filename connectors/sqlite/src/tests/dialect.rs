@@ -15,6 +15,11 @@ fn text_column() -> OutputColumn {
     OutputColumn { data_type: DataType::Utf8, collation: Collation::Binary, source_type: Some("TEXT".to_owned()) }
 }
 
+/// A column as introspection describes one that is declared with NOCASE or RTRIM.
+fn loose_column() -> OutputColumn {
+    OutputColumn { collation: Collation::Loose, ..text_column() }
+}
+
 /// A table of texts, in order of `i`; the last row is NULL.
 fn texts(values: &[&str], declaration: &str) -> Database {
     let database = Database::new(&format!("CREATE TABLE t (i INTEGER PRIMARY KEY, x {declaration})"));
@@ -82,14 +87,17 @@ const NASTY_KEYS: &[&str] = &[
 
 #[tokio::test]
 async fn canonical_keys_are_those_of_the_rule() {
-    for declaration in ["TEXT", "TEXT COLLATE NOCASE", "TEXT COLLATE RTRIM"] {
+    for (declaration, column) in
+        [("TEXT", text_column()), ("TEXT COLLATE NOCASE", loose_column()), ("TEXT COLLATE RTRIM", loose_column())]
+    {
+        let read = DIALECT.read_column("b.\"x\"", &column);
         let database = texts(NASTY_KEYS, declaration);
         let connector = database.connector();
         for scheme in [Scheme::NhsNumber, Scheme::Opaque] {
             for (name, form) in Form::NAMES {
                 for assured in [false, true] {
                     let format = KeyFormat { scheme, form, assured };
-                    let sql = DIALECT.canonical_key("b.\"x\"", format);
+                    let sql = DIALECT.canonical_key(&read, format);
                     let canonical = over_texts(&connector, &sql, DataType::Utf8).await;
                     let canonical = canonical.as_string::<i32>();
                     for (index, written) in NASTY_KEYS.iter().enumerate() {
@@ -303,7 +311,7 @@ async fn like_is_that_of_the_engine() {
     let connector = database.connector();
     let haystack = StringArray::from(LIKE_TEXTS.to_vec());
     for pattern in LIKE_PATTERNS {
-        let operand = DIALECT.text("b.\"x\"", &text_column(), TextUse::Equality);
+        let operand = DIALECT.text("b.\"x\"", &loose_column(), TextUse::Equality);
         let there = over_texts(&connector, &DIALECT.like(&operand, pattern), DataType::Boolean).await;
         let expected = like(&haystack, &StringArray::new_scalar(*pattern)).unwrap();
         for (index, text) in LIKE_TEXTS.iter().enumerate() {
@@ -338,15 +346,54 @@ async fn like_with_a_fixed_beginning_uses_the_index() {
         let sql = format!("EXPLAIN QUERY PLAN SELECT 1 FROM t AS b WHERE {condition}");
         database.writer.query_row(&sql, [], |row| row.get(3)).unwrap()
     };
-    let operand = DIALECT.text("b.\"x\"", &text_column(), TextUse::Equality);
-    assert!(plan(DIALECT.like(&operand, "Smi%")).contains("by_x (x>? AND x<?)"));
-    assert!(plan(DIALECT.like(&operand, "Smith")).contains("by_x (x=?)"));
-    let keys: Vec<String> = (0..3).map(|key| key.to_string()).collect();
-    assert!(plan(DIALECT.column_in_texts("b.\"x\"", &text_column(), &keys)).contains("by_x (x=?)"));
-    let keys: Vec<String> = (0..3_000).map(|key| key.to_string()).collect();
-    assert!(plan(DIALECT.column_in_texts("b.\"x\"", &text_column(), &keys)).contains("by_x (x=?)"));
-    let probe = format!("{operand} = '9434765919'");
-    assert!(plan(probe).contains("by_x (x=?)"));
+    // A view's columns are described as loose, and the index of the table behind them serves all the same.
+    for column in [text_column(), loose_column()] {
+        let operand = DIALECT.text("b.\"x\"", &column, TextUse::Equality);
+        assert!(plan(DIALECT.like(&operand, "Smi%")).contains("by_x (x>? AND x<?)"));
+        assert!(plan(DIALECT.like(&operand, "Smith")).contains("by_x (x=?)"));
+        let keys: Vec<String> = (0..3).map(|key| key.to_string()).collect();
+        assert!(plan(DIALECT.column_in_texts("b.\"x\"", &column, &keys)).contains("by_x (x=?)"));
+        let keys: Vec<String> = (0..3_000).map(|key| key.to_string()).collect();
+        assert!(plan(DIALECT.column_in_texts("b.\"x\"", &column, &keys)).contains("by_x (x=?)"));
+        let probe = format!("{operand} = '9434765919'");
+        assert!(plan(probe).contains("by_x (x=?)"));
+    }
+}
+
+#[test]
+fn only_a_loose_column_is_asked_for_its_bytes() {
+    let quoted = "\"b\".\"x\"";
+    let keys = ["a".to_owned()];
+    assert_eq!(DIALECT.read_column(quoted, &text_column()), quoted);
+    assert_eq!(DIALECT.text(quoted, &text_column(), TextUse::Order), quoted);
+    assert_eq!(DIALECT.column_in_texts(quoted, &text_column(), &keys), "\"b\".\"x\" IN ('a')");
+    let read = DIALECT.read_column(quoted, &loose_column());
+    assert_eq!(read, "\"b\".\"x\" COLLATE BINARY");
+    assert_eq!(DIALECT.text(&read, &loose_column(), TextUse::Order), read);
+    assert_eq!(DIALECT.column_in_texts(quoted, &loose_column(), &keys), "\"b\".\"x\" COLLATE BINARY IN ('a')");
+    let uuid = OutputColumn { source_type: Some("UUID".to_owned()), ..loose_column() };
+    assert_eq!(DIALECT.read_column(quoted, &uuid), "CAST(\"b\".\"x\" AS TEXT) COLLATE BINARY");
+    for column in [text_column(), loose_column()] {
+        assert_eq!((DIALECT.sort_support(&column), DIALECT.group_support(&column)), (Support::Exact, Support::Exact));
+    }
+}
+
+#[test]
+fn keys_dates_and_masks_are_one_call() {
+    let format = |form, assured| KeyFormat { scheme: Scheme::NhsNumber, form, assured };
+    for (sql, expected) in [
+        (DIALECT.canonical_key("x", format(Form::Spaced, false)), "nhs_number(x, 'spaced')"),
+        (DIALECT.canonical_key("x", format(Form::Compact, true)), "x"),
+        (DIALECT.canonical_key("x", format(Form::Spaced, true)), "replace(x, ' ', '')"),
+        (DIALECT.written_key("x", format(Form::Hyphenated, false)), "written_nhs_number(x, 'hyphenated')"),
+        (DIALECT.written_key("x", format(Form::Compact, false)), "x"),
+        (DIALECT.date_of("x", &text_column()), "iso_date(x)"),
+        (DIALECT.mask("x", &text_column(), Mask::YearOfDate), "year_of_date(x)"),
+        (DIALECT.mask("x", &text_column(), Mask::OutwardPostcode), "outward_postcode(x)"),
+        (DIALECT.mask("x", &text_column(), Mask::LastCharacters(4)), "last_characters(x, 4)"),
+    ] {
+        assert_eq!(sql, expected);
+    }
 }
 
 #[tokio::test]
@@ -372,7 +419,7 @@ async fn every_list_of_texts_finds_exactly_its_own() {
     for padding in [0, 600, 20_000] {
         let mut keys: Vec<String> = nasty.iter().map(|text| (*text).to_owned()).collect();
         keys.extend((0..padding).map(|index| format!("key '{index}'")));
-        let sql = DIALECT.column_in_texts("b.\"x\"", &text_column(), &keys);
+        let sql = DIALECT.column_in_texts("b.\"x\"", &loose_column(), &keys);
         let found = over_texts(&connector, &sql, DataType::Boolean).await;
         for (index, value) in values.iter().enumerate() {
             assert_eq!(found.as_boolean().value(index), nasty.contains(value), "{value:?} of {}", keys.len());

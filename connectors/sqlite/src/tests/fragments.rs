@@ -265,7 +265,46 @@ async fn lookups_and_join_keys_are_written_as_the_column_writes_them() {
         schema: schema(&[DataType::Utf8, DataType::Utf8, DataType::Utf8, DataType::Int64]),
     };
     let sql = render_fragment(connector.dialect(), &fragment, Some(&keys), Audience::Source);
-    assert!(sql.contains("b\".\"nhs\" COLLATE BINARY IN ('943 476 5919')"), "{sql}");
+    assert!(sql.contains("b\".\"nhs\" IN ('943 476 5919')"), "{sql}");
     let plan: String = database.writer.query_row(&format!("EXPLAIN QUERY PLAN {sql}"), [], |row| row.get(3)).unwrap();
     assert!(plan.contains("by_nhs"), "{plan}");
+}
+
+#[tokio::test]
+async fn a_register_is_correlated_by_bytes_whatever_its_columns_declare() {
+    let opaque = KeyFormat { scheme: Scheme::Opaque, form: Form::Compact, assured: false };
+    for (person, register) in
+        [("NOCASE", "NOCASE"), ("NOCASE", "BINARY"), ("BINARY", "NOCASE"), ("BINARY", "BINARY"), ("RTRIM", "BINARY")]
+    {
+        let database = Database::new(&format!(
+            "CREATE TABLE person (ref TEXT COLLATE {person}); CREATE TABLE consent (ref TEXT COLLATE {register});
+             INSERT INTO person VALUES ('ann'), ('Ann'), ('bob'), ('bob '), (''), (NULL);
+             INSERT INTO consent VALUES ('ann'), ('bob'), ('BOB'), ('')"
+        ));
+        let connector = database.connector();
+        let key = |expr: Expr| Expr::CanonicalKey { expr: Box::new(expr), format: opaque };
+        for (mine, theirs) in [
+            (Expr::Column(0), Expr::Outer(0)),
+            (Expr::Outer(0), Expr::Column(0)),
+            (key(Expr::Column(0)), key(Expr::Outer(0))),
+            (key(Expr::Column(0)), Expr::Outer(0)),
+            (Expr::Outer(0), key(Expr::Column(0))),
+        ] {
+            let consent = Probe {
+                table: TableName::new("main", "consent"),
+                columns: columns_of(&connector, "consent", &["ref"]).await,
+                predicates: vec![Expr::equal(mine, theirs), Expr::IsNotNull(Box::new(key(Expr::Outer(0))))],
+            };
+            let released = Scan {
+                table: TableName::new("main", "person"),
+                columns: columns_of(&connector, "person", &["ref"]).await,
+                outputs: vec![Expr::Column(0)],
+                policy: vec![Expr::Exists { probe: Box::new(consent), existence: Existence::Required }],
+                lookups: Vec::new(),
+                keys: None,
+                reason: ScanReason::Released { agreement: "ISA-1".to_owned() },
+            };
+            assert_eq!(answer(&connector, scan(released), None).await, ["ann", "bob"], "{person} {register}");
+        }
+    }
 }

@@ -1,4 +1,4 @@
-use wayleave_connector_api::{ColumnType, Table, TableKind, TableName};
+use wayleave_connector_api::{Collation, ColumnType, Table, TableKind, TableName};
 
 use super::*;
 
@@ -127,4 +127,43 @@ async fn names_are_compared_exactly() {
         assert_eq!(connector.table(&TableName::new(schema, name)).await.unwrap(), None, "{schema}.{name}");
     }
     table(&connector, "Person").await;
+}
+
+#[tokio::test]
+async fn a_collation_is_binary_only_where_the_table_says_so() {
+    let database = Database::new(
+        "CREATE TABLE t (plain TEXT, spelt TEXT COLLATE \"binary\", nocase TEXT COLLATE NOCASE, rtrim TEXT COLLATE rtrim,
+           of_the_agency TEXT COLLATE nocase, \"od\"\"d näme\" TEXT, number INTEGER COLLATE NOCASE,
+           made TEXT GENERATED ALWAYS AS (plain || 'x'), made_nocase TEXT COLLATE NOCASE AS (plain));
+         CREATE TABLE k (id TEXT PRIMARY KEY COLLATE NOCASE, other TEXT) WITHOUT ROWID;
+         CREATE VIEW v AS SELECT plain, nocase, plain COLLATE NOCASE AS changed, number FROM t;
+         CREATE VIRTUAL TABLE notes USING fts5(body)",
+    );
+    // Known to the agency's own application, and not here.
+    database
+        .writer
+        .execute_batch(
+            "PRAGMA writable_schema = ON;
+             UPDATE sqlite_schema SET sql = replace(sql, 'COLLATE nocase', 'COLLATE agency_order') WHERE name = 't';
+             PRAGMA writable_schema = OFF",
+        )
+        .unwrap();
+    let connector = database.connector();
+    for (name, loose) in [
+        ("t", vec!["nocase", "rtrim", "of_the_agency", "made_nocase"]),
+        ("k", vec!["id"]),
+        ("v", vec!["plain", "nocase", "changed"]),
+        ("notes", vec![]),
+    ] {
+        let described = table(&connector, name).await;
+        let found: Vec<_> = described.columns.iter().filter(|column| column.collation == Collation::Loose).collect();
+        assert_eq!(found.iter().map(|column| column.name.as_str()).collect::<Vec<_>>(), loose, "{name}");
+        assert!(found.iter().all(|column| column.column_type.readable() == Some(&DataType::Utf8)));
+    }
+    let t = table(&connector, "t").await;
+    let column = t.column("of_the_agency").unwrap();
+    let read = connector.dialect().read_column("\"of_the_agency\"", &column.into());
+    let count = |text: &str| format!("SELECT count(*) FROM t WHERE {text} = 'x'");
+    assert!(run(&connector, count("of_the_agency"), &[DataType::Int64]).await.is_err());
+    assert_eq!(rows(&run(&connector, count(&read), &[DataType::Int64]).await.unwrap()), ["0"]);
 }
