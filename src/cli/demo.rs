@@ -96,8 +96,7 @@ async fn one_client(engine: &Engine, deployment: &Deployment, page: &mut Page) -
         "Each value names the agency that it came from. The postcode is cut to its first half and the tenant's phone to its \
          last digits, as the agreement says. Each statement looks the number up as its agency writes it, so that the \
          agency's own index serves, and carries the agreement's filter. Health's register of consents decides for the rows \
-         of all three, and is read in the same query. (CASE … END) is shortened here: it brings numbers and dates into one \
-         form. The audit log has every statement in full.",
+         of all three, and is read in the same query. nhs_number(…) and iso_date(…) bring numbers and dates into one form.",
     )?;
     Ok(shown)
 }

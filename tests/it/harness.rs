@@ -81,6 +81,7 @@ impl World {
         let directory = tempfile::Builder::new().prefix("wayleave-world-").tempdir().unwrap();
         let root = directory.path();
         copy_directory(&seed_directory().join("policies"), &root.join("policies"));
+        std::fs::create_dir(root.join("audit")).unwrap();
         std::fs::write(root.join("pseudonym.key"), "a key of the tests, and of nothing else").unwrap();
         let databases = match backend {
             Backend::Sqlite => Databases::Files(seed_files(root)),
@@ -92,7 +93,9 @@ impl World {
         }
         std::fs::write(root.join("wayleave.toml"), config).unwrap();
         edit(&root.join("policies"));
-        let engine = open(root, level).await.unwrap_or_else(|error| panic!("the world does not open: {error}"));
+        let engine = open(root, level)
+            .await
+            .unwrap_or_else(|error| panic!("the world does not open: {error} {:?}", error.detail()));
         Self { engine, backend, databases, directory }
     }
 

@@ -1,3 +1,15 @@
-//! Tests of the whole engine, in one binary.
+//! Tests of the whole engine, in one binary: linking several costs more than running them.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    clippy::as_conversions,
+    missing_debug_implementations,
+    reason = "a test stops where it fails"
+)]
 
 mod harness;
+mod slt;

@@ -16,9 +16,7 @@ pub(crate) const SCHEMA: &str = "main";
 
 /// Every table and view, with the row estimates of the last ANALYZE where there was one.
 pub(crate) fn tables(connection: &Connection) -> Result<Vec<TableSummary>> {
-    let analyzed: bool =
-        connection.query_row("SELECT count(*) FROM sqlite_schema WHERE name = 'sqlite_stat1'", [], |row| row.get(0))?;
-    let estimates = if analyzed {
+    let estimates = if is_analyzed(connection)? {
         // The first number of `stat` is the number of rows in the index; a partial index has fewer than the table.
         "(SELECT tbl, max(CAST(stat AS INTEGER)) AS row_count FROM sqlite_stat1 GROUP BY tbl)"
     } else {
@@ -38,6 +36,11 @@ pub(crate) fn tables(connection: &Connection) -> Result<Vec<TableSummary>> {
         })
     })?;
     rows.collect()
+}
+
+/// Whether ANALYZE has ever run, so that the file has statistics of its own.
+fn is_analyzed(connection: &Connection) -> Result<bool> {
+    connection.query_row("SELECT count(*) FROM sqlite_schema WHERE name = 'sqlite_stat1'", [], |row| row.get(0))
 }
 
 /// One table, found by its exact name.
@@ -72,10 +75,11 @@ pub(crate) fn table(connection: &Connection, name: &TableName) -> Result<Option<
         .into_iter()
         .map(|column| Column { nullable: column.nullable && rowid_alias.as_ref() != Some(&column.name), ..column })
         .collect();
-    let row_estimate = if type_name == "table" && !without_rowid {
-        highest_rowid(&transaction, &name.table, &described.names)?
-    } else {
-        None
+    let row_estimate = match analyzed_rows(&transaction, &name.table)? {
+        // A rowid that is a number from elsewhere may be far above the count: the statistics come first.
+        Some(rows) => Some(rows),
+        None if type_name == "table" && !without_rowid => highest_rowid(&transaction, &name.table, &described.names)?,
+        None => None,
     };
     Ok(Some(Table {
         name: name.clone(),
@@ -171,6 +175,16 @@ fn unique_keys(connection: &Connection, table: &str) -> Result<UniqueKeys> {
         }
     }
     Ok(keys)
+}
+
+/// The number of rows when ANALYZE last ran.
+fn analyzed_rows(connection: &Connection, table: &str) -> Result<Option<u64>> {
+    if !is_analyzed(connection)? {
+        return Ok(None);
+    }
+    let sql = "SELECT max(CAST(stat AS INTEGER)) FROM sqlite_stat1 WHERE tbl = ?1";
+    let rows: Option<i64> = connection.query_row(sql, [table], |row| row.get(0))?;
+    Ok(rows.and_then(|rows| u64::try_from(rows).ok()))
 }
 
 /// The highest rowid, one step down the table's tree, as a guess at the number of rows.

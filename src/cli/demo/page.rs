@@ -97,55 +97,11 @@ impl Page {
 
     pub(super) fn sent(&mut self, agency: &str, sql: &str) -> Result<(), Failure> {
         self.put("1", &format!("  {agency}"))?;
-        for line in laid_out(&folded(sql), WIDTH - 4) {
+        for line in laid_out(sql, WIDTH - 4) {
             self.put("2", &format!("    {line}"))?;
         }
         Ok(())
     }
-}
-
-/// SQL with each long CASE shortened to the first column in it: such an expression brings keys and dates into one form, and
-/// hides the rest of the statement from a reader.
-fn folded(sql: &str) -> String {
-    const LONGEST: usize = 60;
-    let mut text = String::new();
-    let mut rest = sql;
-    while let Some((before, case)) = rest.find("(CASE ").and_then(|place| rest.split_at_checked(place)) {
-        let Some((case, after)) = closing(case).and_then(|end| case.split_at_checked(end)) else { break };
-        text.push_str(before);
-        let column = case.split_whitespace().find_map(|word| {
-            let name = word.get(word.find('"')?..=word.rfind('"')?)?;
-            name.contains("\".\"").then_some(name)
-        });
-        match column {
-            Some(column) if case.len() > LONGEST => text.push_str(&format!("(CASE … {column} … END)")),
-            _ => text.push_str(case),
-        }
-        rest = after;
-    }
-    text.push_str(rest);
-    text
-}
-
-/// Where the parenthesis that opens a text is closed: the place behind it.
-fn closing(text: &str) -> Option<usize> {
-    let (mut quote, mut depth) = (None, 0_usize);
-    for (place, character) in text.char_indices() {
-        match (quote, character) {
-            (Some(open), _) if character == open => quote = None,
-            (Some(_), _) => {}
-            (None, '\'' | '"') => quote = Some(character),
-            (None, '(') => depth += 1,
-            (None, ')') => {
-                depth = depth.saturating_sub(1);
-                if depth == 0 {
-                    return Some(place + 1);
-                }
-            }
-            (None, _) => {}
-        }
-    }
-    None
 }
 
 /// SQL with a line a clause and a conjunct, indented by the SELECT that it belongs to. Only blanks change.
@@ -266,19 +222,6 @@ mod tests {
         assert_eq!(wrapped(sql, 24).join(" "), sql);
         assert_eq!(wrapped("the agency's own index serves it", 20), ["the agency's own", "index serves it"]);
         assert_eq!(wrapped("one\n\ntwo", 20), ["one", "", "two"]);
-    }
-
-    #[test]
-    fn long_cases_are_folded_to_their_column() {
-        let long =
-            "(CASE WHEN f(\"b\".\"no\") = ') (' AND g((\"b\".\"no\")) IS NOT NULL AND (1 = 1) THEN \"b\".\"no\" END)";
-        let sql = format!("SELECT {long} AS x, (CASE \"b\".\"d\" WHEN 0 THEN 0 END) FROM t WHERE {long} = 1");
-        assert_eq!(
-            folded(&sql),
-            "SELECT (CASE … \"b\".\"no\" … END) AS x, (CASE \"b\".\"d\" WHEN 0 THEN 0 END) FROM t WHERE \
-             (CASE … \"b\".\"no\" … END) = 1"
-        );
-        assert_eq!(folded("SELECT (CASE unclosed"), "SELECT (CASE unclosed");
     }
 
     #[test]
