@@ -29,8 +29,11 @@ pub struct Agency {
     pub title: Option<String>,
     pub connector: Arc<dyn Connector>,
     pub subjects: BTreeMap<TableName, SubjectColumn>,
-    described: Mutex<HashMap<TableName, (Instant, Option<Arc<Table>>)>>,
+    described: Mutex<HashMap<TableName, Described>>,
 }
+
+/// What a source said of a name, and when: a table, or that there is none.
+type Described = (Instant, Option<Arc<Table>>);
 
 impl Agency {
     pub fn new(

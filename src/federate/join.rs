@@ -31,8 +31,8 @@ pub(super) fn receivers(join_type: JoinType, null_aware: bool) -> Vec<Side> {
 
 pub(super) fn keyed_join(join: &Join, receiver: Side, giver: &Carved, target: &Carved) -> Option<KeyedJoinNode> {
     let Carved::Source(target) = target else { return None };
-    // Sending keys pays where the giver is clearly the smaller.
-    if giver.rows() * 2.0 > target.rows {
+    // Sending keys pays where the giver is clearly the smaller: it has to be read to its end first.
+    if giver.rows() * 5.0 > target.rows {
         return None;
     }
     if join.on.iter().any(|(left, right)| !matches!((left, right), (Expr::Column(_), Expr::Column(_))))

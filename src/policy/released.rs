@@ -298,7 +298,7 @@ impl Release<'_> {
             .map_err(|error| refuse(format!("cannot be read: {}", error.strip_backtrace())))?;
         let predicate = push_exact(&predicate, &schema, &outputs, self.agency.dialect())
             .map_err(|KeptHere(why)| refuse(format!("cannot run at the agency: {why}")))?;
-        let positions: Vec<usize> = readable.into_iter().cloned().map(|column| self.base_position(&column)).collect();
+        let positions: Vec<usize> = readable.into_iter().map(|column| self.base_position(column)).collect();
         self.predicates.push(
             predicate.map_columns(&|column| positions.get(column).copied().map_or_else(never, source::Expr::Column)),
         );

@@ -11,5 +11,9 @@
     reason = "a test stops where it fails"
 )]
 
+mod adversarial;
+mod differential;
+mod fill_tmp;
+mod generator;
 mod harness;
 mod slt;

@@ -157,7 +157,7 @@ impl AsyncDB for Asker {
     async fn shutdown(&mut self) {}
 }
 
-fn shown(value: &str) -> String {
+pub fn shown(value: &str) -> String {
     if value.is_empty() {
         return "(empty)".to_owned();
     }

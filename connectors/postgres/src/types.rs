@@ -104,10 +104,12 @@ fn numeric_type(modifier: i32) -> Result<DataType, &'static str> {
     let too_many = "it has more than 76 digits";
     let scale = i8::try_from(scale.max(0)).map_err(|_| too_many)?;
     let precision = u8::try_from(digits).map_err(|_| too_many)?;
-    match digits {
-        ..=DECIMAL128_DIGITS => Ok(DataType::Decimal128(precision, scale)),
-        ..=DECIMAL256_DIGITS => Ok(DataType::Decimal256(precision, scale)),
-        _ => Err(too_many),
+    if digits <= DECIMAL128_DIGITS {
+        Ok(DataType::Decimal128(precision, scale))
+    } else if digits <= DECIMAL256_DIGITS {
+        Ok(DataType::Decimal256(precision, scale))
+    } else {
+        Err(too_many)
     }
 }
 

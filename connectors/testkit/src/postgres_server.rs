@@ -144,11 +144,11 @@ impl PostgresServer {
         let outcome = client.simple_query(sql).await.map_err(text_of);
         drop(client);
         let _ended = driver.await;
-        Ok(outcome?.iter().find_map(|message| match message {
-            tokio_postgres::SimpleQueryMessage::Row(row) => Some(row.get(0).map(str::to_owned)),
+        let first_row = outcome?.into_iter().find_map(|message| match message {
+            tokio_postgres::SimpleQueryMessage::Row(row) => Some(row),
             _ => None,
-        }))
-        .map(Option::flatten)
+        });
+        Ok(first_row.and_then(|row| row.get(0).map(str::to_owned)))
     }
 
     /// # Errors
