@@ -13,7 +13,7 @@ use datafusion::common::{DFSchemaRef, DataFusionError, internal_err, plan_err};
 use datafusion::logical_expr::expr::AggregateFunction as AggregateCall;
 use datafusion::logical_expr::utils::split_conjunction;
 use datafusion::logical_expr::{
-    Aggregate, Expr, FetchType, Filter, Join, JoinType, Limit, LogicalPlan, Projection, SkipType, Sort, Union,
+    Aggregate, Expr, FetchType, Filter, Join, Limit, LogicalPlan, Projection, SkipType, Sort, Union,
 };
 use wayleave_connector_api as source;
 use wayleave_connector_api::{AggregateFunction, NullsOrder, OutputColumn, Relation, SortDirection, Support};
@@ -21,7 +21,7 @@ use wayleave_connector_api::{AggregateFunction, NullsOrder, OutputColumn, Relati
 use super::estimate;
 use super::join::{join_at_source, keyed_join, receivers};
 use super::node::{FragmentNode, KeyedJoinNode, OrderedBy, Side};
-use super::piece::{Piece, deliverable};
+use super::piece::{Carved, Piece, deliverable};
 use crate::error::Error;
 use crate::expression::{KeptHere, Pushed, push, push_exact};
 use crate::policy::{EnforcedPlan, Obligation, ReleasedTable};
@@ -52,24 +52,6 @@ pub fn federate(enforced: &EnforcedPlan, level: PushdownLevel) -> Result<Federat
     let failed = |error: DataFusionError| Error::Plan { message: error.strip_backtrace() };
     let plan = carver.carve(enforced.plan()).and_then(|carved| carver.close(carved)).map_err(failed)?;
     Ok(FederatedPlan { plan, obligations: enforced.obligations() })
-}
-
-/// A carved subtree.
-#[derive(Clone, Debug)]
-pub(super) enum Carved {
-    /// One source answers all of it.
-    Source(Box<Piece>),
-    /// It runs here.
-    Local(LogicalPlan),
-}
-
-impl Carved {
-    pub(super) fn rows(&self) -> f64 {
-        match self {
-            Self::Source(piece) => piece.rows,
-            Self::Local(plan) => rows_here(plan),
-        }
-    }
 }
 
 pub(super) struct Carver {
@@ -316,7 +298,7 @@ impl Carver {
                     .collect();
                 let fetch = sort.fetch.and_then(|fetch| u64::try_from(fetch).ok());
                 Ok(Carved::Source(Box::new(Piece {
-                    rows: sort.fetch.map_or(piece.rows, |fetch| piece.rows.min(count(fetch))),
+                    rows: sort.fetch.map_or(piece.rows, |fetch| piece.rows.min(estimate::count(fetch))),
                     relation: Relation::Sort { input: Box::new(piece.relation), keys, fetch },
                     ordering,
                     ..piece
@@ -339,7 +321,7 @@ impl Carver {
             (Carved::Source(piece), Some(fetch)) if self.pushes() && piece.ordering.is_empty() => {
                 let piece = *piece;
                 Ok(Carved::Source(Box::new(Piece {
-                    rows: piece.rows.min(count(usize::try_from(fetch).unwrap_or(usize::MAX))),
+                    rows: piece.rows.min(estimate::count(usize::try_from(fetch).unwrap_or(usize::MAX))),
                     relation: Relation::Limit { input: Box::new(piece.relation), fetch },
                     ..piece
                 })))
@@ -472,32 +454,6 @@ fn add_filter(piece: &mut Piece, predicate: source::Expr) {
 fn same_types(branch: &DFSchemaRef, union: &DFSchemaRef) -> bool {
     branch.fields().len() == union.fields().len()
         && branch.fields().iter().zip(union.fields()).all(|(left, right)| left.data_type() == right.data_type())
-}
-
-fn count(rows: usize) -> f64 {
-    u32::try_from(rows).map_or(f64::from(u32::MAX), f64::from)
-}
-
-/// Rows of what runs here, from the fragments below.
-fn rows_here(plan: &LogicalPlan) -> f64 {
-    if let Some(fragment) = FragmentNode::of(plan) {
-        return fragment.rows;
-    }
-    if let Some(keyed) = KeyedJoinNode::of(plan) {
-        return rows_here(keyed.giver_plan());
-    }
-    let below = plan.inputs().into_iter().map(rows_here);
-    match plan {
-        LogicalPlan::Union(_) => below.sum(),
-        LogicalPlan::Filter(_) => below.fold(0.0, f64::max) * 0.5,
-        LogicalPlan::Aggregate(aggregate) => estimate::grouped(below.fold(1.0, f64::max), aggregate.group_expr.len()),
-        LogicalPlan::Values(values) => count(values.values.len()),
-        LogicalPlan::EmptyRelation(_) => 1.0,
-        LogicalPlan::Join(join) if matches!(join.join_type, JoinType::LeftSemi | JoinType::LeftAnti) => {
-            rows_here(&join.left)
-        }
-        _ => below.fold(1.0, f64::max),
-    }
 }
 
 /// Walks every fragment of a federated plan, subqueries included.

@@ -1,6 +1,9 @@
 //! Rough row counts: enough to choose which side of a join gives its keys. A source's own statistics where it has them.
 
+use datafusion::logical_expr::{JoinType, LogicalPlan};
 use wayleave_connector_api::{CompareOp, Expr};
+
+use super::node::{FragmentNode, KeyedJoinNode};
 
 /// What is assumed of a table whose source keeps no statistics.
 pub(super) const UNKNOWN_TABLE_ROWS: f64 = 10_000.0;
@@ -31,4 +34,31 @@ pub(super) fn grouped(rows: f64, group_count: usize) -> f64 {
 /// Rows of an equijoin.
 pub(super) fn joined(left: f64, right: f64) -> f64 {
     left.max(right)
+}
+
+/// Rows of what runs here, from the fragments below.
+pub(super) fn rows_here(plan: &LogicalPlan) -> f64 {
+    if let Some(fragment) = FragmentNode::of(plan) {
+        return fragment.rows;
+    }
+    if let Some(keyed) = KeyedJoinNode::of(plan) {
+        return rows_here(keyed.giver_plan());
+    }
+    let below = plan.inputs().into_iter().map(rows_here);
+    match plan {
+        LogicalPlan::Union(_) => below.sum(),
+        LogicalPlan::Filter(_) => below.fold(0.0, f64::max) * 0.5,
+        LogicalPlan::Aggregate(aggregate) => grouped(below.fold(1.0, f64::max), aggregate.group_expr.len()),
+        LogicalPlan::Values(values) => count(values.values.len()),
+        LogicalPlan::EmptyRelation(_) => 1.0,
+        LogicalPlan::Join(join) if matches!(join.join_type, JoinType::LeftSemi | JoinType::LeftAnti) => {
+            rows_here(&join.left)
+        }
+        _ => below.fold(1.0, f64::max),
+    }
+}
+
+/// A number of rows as the estimator counts: in floating point, where precision beyond 2^53 does not matter.
+pub(super) fn count(rows: usize) -> f64 {
+    u32::try_from(rows).map_or(f64::from(u32::MAX), f64::from)
 }

@@ -12,10 +12,10 @@ use datafusion::logical_expr::{
 use wayleave_connector_api as source;
 use wayleave_connector_api::{CompareOp, Relation, Scan, ScanReason, SemiKind, Value};
 
-use super::carve::{Carved, Carver};
+use super::carve::Carver;
 use super::estimate;
 use super::node::Origin;
-use super::piece::Piece;
+use super::piece::{Carved, Piece};
 use crate::policy::{ColumnValue, ElsewhereCheck, ReleasedTable};
 
 /// The name under which a subject key travels that the user did not ask for.

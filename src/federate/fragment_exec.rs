@@ -35,6 +35,8 @@ pub struct FragmentExec {
     pub origins: Vec<Origin>,
     fragment: Fragment,
     rows: f64,
+    /// Canonical join keys that narrow it; `None` reads it whole.
+    keys: Option<Vec<String>>,
     properties: Arc<PlanProperties>,
 }
 
@@ -70,6 +72,7 @@ impl FragmentExec {
             origins: node.origins.clone(),
             fragment: node.fragment.clone(),
             rows: node.rows,
+            keys: None,
             properties,
         }
     }
@@ -88,11 +91,22 @@ impl FragmentExec {
         render_fragment(self.agency.dialect(), &counted(&self.fragment), None, audience)
     }
 
-    /// Runs the fragment, narrowed by these canonical keys where it has a place for them. No key: no statement, no rows.
-    pub(super) fn open(&self, run: Arc<QueryRun>, keys: Option<Vec<String>>) -> SendableRecordBatchStream {
+    /// The same fragment once join keys are known: `None` reads it whole, no key sends no statement and has no rows.
+    pub(super) fn narrowed(&self, keys: Option<Vec<String>>) -> Self {
+        Self {
+            agency: Arc::clone(&self.agency),
+            origins: self.origins.clone(),
+            fragment: self.fragment.clone(),
+            rows: self.rows,
+            keys,
+            properties: Arc::clone(&self.properties),
+        }
+    }
+
+    fn open(&self, run: Arc<QueryRun>) -> SendableRecordBatchStream {
         let schema = Arc::clone(&self.fragment.schema);
         let fragment = counted(&self.fragment);
-        let chunks: Vec<Option<Vec<String>>> = match keys {
+        let chunks: Vec<Option<Vec<String>>> = match &self.keys {
             None => vec![None],
             Some(keys) => keys.chunks(KEYS_PER_STATEMENT).map(|chunk| Some(chunk.to_vec())).collect(),
         };
@@ -222,7 +236,7 @@ impl ExecutionPlan for FragmentExec {
         if partition != 0 {
             return internal_err!("a fragment has one partition");
         }
-        Ok(self.open(run_of(&context)?, None))
+        Ok(self.open(run_of(&context)?))
     }
 
     fn partition_statistics(&self, _partition: Option<usize>) -> Result<Arc<Statistics>, DataFusionError> {

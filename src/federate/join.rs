@@ -8,11 +8,10 @@ use datafusion::logical_expr::{Expr, Join, JoinType};
 use wayleave_connector_api as source;
 use wayleave_connector_api::{JoinKind, Relation, SemiKind, Support};
 
-use super::carve::Carved;
 use super::estimate;
 use super::lineage::{disclosing_agencies, key_scheme};
 use super::node::{KeyedJoinNode, Side};
-use super::piece::{Piece, place_key_slot, subject_scheme};
+use super::piece::{Carved, Piece, place_key_slot, subject_scheme};
 use crate::expression::push_exact;
 
 /// The sides that may be narrowed by the other's keys without changing the answer: rows of that side that match nothing

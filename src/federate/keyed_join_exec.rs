@@ -104,8 +104,7 @@ impl KeyedJoin {
             batches.push(batch);
         }
         let keys: Vec<String> = keys.into_iter().collect();
-        let receiver: Arc<dyn ExecutionPlan> =
-            Arc::new(Narrowed { keys: self.keys_to_send(keys, &run), fragment: Arc::clone(&self.receiver) });
+        let receiver: Arc<dyn ExecutionPlan> = Arc::new(self.receiver.narrowed(self.keys_to_send(keys, &run)));
         let given: Arc<dyn ExecutionPlan> = MemorySourceConfig::try_new_exec(&[batches], given_schema, None)?;
         let (left, right) = match self.receiver_side {
             Side::Left => (receiver, given),
@@ -233,54 +232,5 @@ impl ExecutionPlan for KeyedJoinExec {
         let schema = Arc::clone(&join.schema);
         let joined = stream::once(join.run(giver, context)).try_flatten();
         Ok(Box::pin(RecordBatchStreamAdapter::new(schema, joined)))
-    }
-}
-
-/// The receiver once the keys are known: `None` reads it whole.
-#[derive(Debug)]
-struct Narrowed {
-    fragment: Arc<FragmentExec>,
-    keys: Option<Vec<String>>,
-}
-
-impl DisplayAs for Narrowed {
-    fn fmt_as(&self, format: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.fragment.fmt_as(format, f)
-    }
-}
-
-impl ExecutionPlan for Narrowed {
-    fn name(&self) -> &'static str {
-        "NarrowedFragment"
-    }
-
-    fn properties(&self) -> &Arc<PlanProperties> {
-        self.fragment.properties()
-    }
-
-    fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
-        Vec::new()
-    }
-
-    fn apply_expressions(
-        &self,
-        _visit: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion, DataFusionError>,
-    ) -> Result<TreeNodeRecursion, DataFusionError> {
-        Ok(TreeNodeRecursion::Continue)
-    }
-
-    fn with_new_children(
-        self: Arc<Self>,
-        _children: Vec<Arc<dyn ExecutionPlan>>,
-    ) -> Result<Arc<dyn ExecutionPlan>, DataFusionError> {
-        Ok(self)
-    }
-
-    fn execute(
-        &self,
-        _partition: usize,
-        context: Arc<TaskContext>,
-    ) -> Result<SendableRecordBatchStream, DataFusionError> {
-        Ok(self.fragment.open(run_of(&context)?, self.keys.clone()))
     }
 }

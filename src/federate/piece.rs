@@ -7,8 +7,27 @@ use datafusion::common::{DFSchema, DFSchemaRef, DataFusionError};
 use datafusion::logical_expr::{LogicalPlan, Sort, SortExpr};
 use wayleave_connector_api::{Expr, Fragment, KeySlot, NullsOrder, OutputColumn, Relation, Scheme, SortDirection};
 
+use super::estimate;
 use super::node::{FragmentNode, OrderedBy, Origin};
 use crate::catalog::Agency;
+
+/// A carved subtree.
+#[derive(Clone, Debug)]
+pub(super) enum Carved {
+    /// One source answers all of it.
+    Source(Box<Piece>),
+    /// It runs here.
+    Local(LogicalPlan),
+}
+
+impl Carved {
+    pub(super) fn rows(&self) -> f64 {
+        match self {
+            Self::Source(piece) => piece.rows,
+            Self::Local(plan) => estimate::rows_here(plan),
+        }
+    }
+}
 
 /// A relation of one agency, with the logical schema that the rest of the plan knows it by.
 #[derive(Clone, Debug)]
