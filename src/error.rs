@@ -19,6 +19,8 @@ pub enum Error {
     Files(Arc<Diagnostics>),
     #[error("{message}")]
     Syntax { message: String },
+    #[error("the statement has {operators} operators, and {most} is the most")]
+    TooLong { operators: usize, most: usize },
     #[error("`{statement}` is not allowed: only queries are")]
     NotAQuery { statement: String },
     #[error("{message}")]
@@ -60,6 +62,7 @@ impl Error {
             Self::Identity { .. } => "identity",
             Self::Files(_) => "files",
             Self::Syntax { .. } => "syntax",
+            Self::TooLong { .. } => "too-long",
             Self::NotAQuery { .. } => "not-a-query",
             Self::Plan { .. } => "plan",
             Self::TableNotReleased { .. } => "table-not-released",
@@ -85,6 +88,7 @@ impl Error {
             Self::Identity { .. } => "28000",
             Self::Files(_) | Self::File { .. } => "58030",
             Self::Syntax { .. } => "42601",
+            Self::TooLong { .. } => "54001",
             Self::NotAQuery { .. } => "25006",
             Self::Plan { .. } => "42000",
             Self::TableNotReleased { .. }
@@ -133,6 +137,7 @@ impl Error {
             Self::Identity { .. } => {
                 Some("write user@organisation/role, such as alice@torbay-asc/social-worker".to_owned())
             }
+            Self::TooLong { .. } => Some("write `x IN (…)` for many values of one column".to_owned()),
             Self::NotAQuery { .. } => Some("write a SELECT, WITH, VALUES or EXPLAIN statement".to_owned()),
             Self::TableNotReleased { .. } => {
                 Some("`wayleave tables` lists what you may see; another purpose may be the one you mean".to_owned())

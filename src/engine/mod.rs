@@ -24,6 +24,9 @@ use datafusion::physical_plan::{ExecutionPlan, execute_stream};
 use datafusion::prelude::SessionConfig;
 use datafusion::sql::parser::Statement;
 use datafusion::sql::sqlparser::ast;
+use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
+use datafusion::sql::sqlparser::keywords::Keyword;
+use datafusion::sql::sqlparser::tokenizer::{Token, Tokenizer};
 use wayleave_connector_api::{Audience, ServerInfo};
 
 pub use answer::{Answer, FragmentReport, Notice, Progress};
@@ -415,7 +418,30 @@ fn task_context(state: &SessionState, run: &Arc<QueryRun>) -> Arc<TaskContext> {
     Arc::new(context.with_session_config(config))
 }
 
+/// Operators that one statement may chain: planning goes down a level a link, and its time grows with their square.
+const MOST_OPERATORS: usize = 1_000;
+
+/// Refuses what would take planning too deep, before anything descends into it.
+fn check_size(sql: &str) -> Result<(), Error> {
+    let tokens = Tokenizer::new(&PostgreSqlDialect {}, sql)
+        .tokenize()
+        .map_err(|error| Error::Syntax { message: error.to_string() })?;
+    let operators = tokens
+        .iter()
+        .filter(|token| match token {
+            Token::Word(word) => matches!(word.keyword, Keyword::AND | Keyword::OR | Keyword::NOT | Keyword::UNION),
+            Token::Plus | Token::Minus | Token::Mul | Token::Div | Token::Mod | Token::StringConcat => true,
+            _ => false,
+        })
+        .count();
+    if operators > MOST_OPERATORS {
+        return Err(Error::TooLong { operators, most: MOST_OPERATORS });
+    }
+    Ok(())
+}
+
 fn parse(sql: &str, state: &SessionState) -> Result<Statement, Error> {
+    check_size(sql)?;
     let dialect = state.config_options().sql_parser.dialect;
     let statement =
         state.sql_to_statement(sql, &dialect).map_err(|error| Error::Syntax { message: error.strip_backtrace() })?;
