@@ -88,6 +88,14 @@ pub struct ShareState {
     pub state: Result<(), Error>,
 }
 
+/// How a statement comes to need a view.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Mention {
+    Named,
+    /// Among all others, in a listing.
+    Listed,
+}
+
 /// A query, planned and proven, with nothing sent yet.
 struct Planned {
     enforced: EnforcedPlan,
@@ -213,9 +221,14 @@ impl Engine {
         let views = self.views_named(&state, &statement)?;
         if !views.is_empty() {
             let mut providers = BTreeMap::new();
-            for view in views {
-                if let Some(provider) = self.unified_view(view, &names, &state, &mut notices).await? {
-                    providers.insert(view.name.clone(), provider);
+            for (view, mention) in views {
+                match (self.unified_view(view, &names, &state, &mut notices).await, mention) {
+                    (Ok(Some(provider)), _) => {
+                        providers.insert(view.name.clone(), provider);
+                    }
+                    // A listing shows what there is; only who asks for a view is told why there is none.
+                    (Ok(None), _) | (Err(_), Mention::Listed) => {}
+                    (Err(error), Mention::Named) => return Err(error),
                 }
             }
             names = Arc::new(names.with_views(providers));
@@ -230,23 +243,27 @@ impl Engine {
         Ok(Planned { enforced, plan: federated.plan, physical, fragments, notices, state })
     }
 
-    fn views_named(&self, state: &SessionState, statement: &Statement) -> Result<Vec<&ViewConfig>, Error> {
+    /// The views that a statement may need.
+    fn views_named(&self, state: &SessionState, statement: &Statement) -> Result<Vec<(&ViewConfig, Mention)>, Error> {
         let references = state
             .resolve_table_references(statement)
             .map_err(|error| Error::Plan { message: error.strip_backtrace() })?;
-        let listing = references.iter().any(|reference| reference.schema() == Some("information_schema"));
-        Ok(self
-            .views
-            .values()
-            .filter(|view| {
-                listing
-                    || references.iter().any(|reference| {
-                        reference.table() == view.name
-                            && reference.schema().is_none_or(|schema| schema == UNIFIED)
-                            && reference.catalog().is_none_or(|catalog| catalog == HOME)
-                    })
+        let lists = matches!(statement, Statement::Statement(inner)
+                if matches!(inner.as_ref(), ast::Statement::ShowTables { .. } | ast::Statement::ShowColumns { .. }))
+            || references.iter().any(|reference| reference.schema() == Some("information_schema"));
+        let named = |view: &ViewConfig| {
+            references.iter().any(|reference| {
+                reference.table() == view.name
+                    && reference.schema().is_none_or(|schema| schema == UNIFIED)
+                    && reference.catalog().is_none_or(|catalog| catalog == HOME)
             })
-            .collect())
+        };
+        let mention = |view: &ViewConfig| match (named(view), lists) {
+            (true, _) => Some(Mention::Named),
+            (false, true) => Some(Mention::Listed),
+            (false, false) => None,
+        };
+        Ok(self.views.values().filter_map(|view| Some((view, mention(view)?))).collect())
     }
 
     async fn unified_view(
