@@ -1,7 +1,7 @@
 //! Queries made up from a seed: the same seed, the same query.
 //!
-//! They speak of what the social worker sees, join agencies on the subject keys, and compare with constants that stand in
-//! the seed data or nearly do: other case, blanks, other written forms, NULL.
+//! They speak of what a session sees, join agencies on the subject keys, and compare with constants that stand in the seed
+//! data or nearly do: other case, blanks, other written forms, NULL.
 
 /// A made-up query.
 pub struct Query {
@@ -11,15 +11,16 @@ pub struct Query {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Type {
+pub enum Type {
     Key,
     Text,
     Integer,
     Decimal,
     Date,
+    Timestamp,
 }
 
-struct Table {
+pub struct Table {
     name: &'static str,
     /// No two rows have the same.
     unique: &'static str,
@@ -27,7 +28,8 @@ struct Table {
     columns: &'static [(&'static str, Type)],
 }
 
-const TABLES: [Table; 7] = [
+/// What the social worker sees: consent is asked, in the table's own agency and in another.
+pub const SOCIAL_WORKER: &[Table] = &[
     Table {
         name: "health.main.patients",
         unique: "patient_id",
@@ -112,6 +114,58 @@ const TABLES: [Table; 7] = [
     },
 ];
 
+/// What the safeguarding lead sees: consent is not asked, and keys may be NULL.
+pub const SAFEGUARDING_LEAD: &[Table] = &[
+    Table {
+        name: "police.main.persons",
+        unique: "person_id",
+        key: "nhs_number",
+        columns: &[
+            ("person_id", Type::Integer),
+            ("nhs_number", Type::Key),
+            ("name", Type::Text),
+            ("born_on", Type::Date),
+            ("warning", Type::Text),
+        ],
+    },
+    Table {
+        name: "police.main.incidents",
+        unique: "incident_id",
+        key: "nhs_number",
+        columns: &[
+            ("incident_id", Type::Integer),
+            ("nhs_number", Type::Key),
+            ("kind", Type::Text),
+            ("role", Type::Text),
+            ("severity", Type::Integer),
+            ("happened_at", Type::Timestamp),
+        ],
+    },
+    Table {
+        name: "social.main.clients",
+        unique: "client_id",
+        key: "nhs_number",
+        columns: &[
+            ("client_id", Type::Text),
+            ("nhs_number", Type::Key),
+            ("full_name", Type::Text),
+            ("address", Type::Text),
+        ],
+    },
+    Table {
+        name: "health.main.patients",
+        unique: "patient_id",
+        key: "nhs_number",
+        columns: &[("patient_id", Type::Integer), ("nhs_number", Type::Key), ("name", Type::Text), ("dob", Type::Date)],
+    },
+    Table {
+        name: "housing.main.tenants",
+        unique: "tenant_id",
+        key: "nhs_no",
+        columns: &[("tenant_id", Type::Integer), ("nhs_no", Type::Key), ("name", Type::Text), ("postcode", Type::Text)],
+    },
+];
+
 const KEYS: [&str; 12] = [
     "9010001016",
     "9020000020",
@@ -176,6 +230,8 @@ const DECIMALS: [&str; 9] = ["0", "0.1", "0.10", "0.3", "20.00", "35", "1200.5",
 const DATES: [&str; 8] =
     ["1940-01-31", "1944-02-29", "1953-01-13", "1970-01-01", "2000-02-29", "2026-01-05", "2026-03-01", "2026-04-04"];
 
+const MOMENTS: [&str; 4] = ["2026-01-01 00:00:00", "2026-02-01 12:30:00", "2026-03-01 23:59:59", "2026-03-02 00:00:01"];
+
 /// A table in a FROM clause.
 #[derive(Clone, Copy)]
 struct Source {
@@ -198,12 +254,13 @@ impl Source {
 }
 
 pub struct Generator {
+    tables: &'static [Table],
     state: u64,
 }
 
 impl Generator {
-    pub fn new(seed: u64) -> Self {
-        Self { state: seed }
+    pub fn new(tables: &'static [Table], seed: u64) -> Self {
+        Self { tables, state: seed }
     }
 
     /// SplitMix64 (Steele, Lea, Flood, 2014).
@@ -240,8 +297,8 @@ impl Generator {
     }
 
     fn source(&mut self, alias: &'static str) -> Source {
-        let table = self.below(TABLES.len());
-        Source { alias, table: &TABLES[table] }
+        let table = self.below(self.tables.len());
+        Source { alias, table: &self.tables[table] }
     }
 
     fn rows_of_one(&mut self) -> Query {
@@ -297,8 +354,8 @@ impl Generator {
         groups.sort();
         groups.dedup();
         let mut outputs = groups.clone();
-        for _ in 0..=self.below(3) {
-            outputs.push(self.aggregate(&sources));
+        for number in 0..=self.below(3) {
+            outputs.push(format!("{} AS o{number}", self.aggregate(&sources)));
         }
         let clause = self.where_clause(&sources);
         let grouping = if groups.is_empty() { String::new() } else { format!(" GROUP BY {}", groups.join(", ")) };
@@ -452,7 +509,7 @@ impl Generator {
                 (0, Type::Decimal) => format!("{column} * 2"),
                 (1, Type::Text) => format!("upper({column})"),
                 (1, Type::Integer) => format!("{column} / 2"),
-                (1, Type::Date) => format!("extract(year FROM {column})"),
+                (1, Type::Date | Type::Timestamp) => format!("extract(year FROM {column})"),
                 (2, _) => format!("CASE WHEN {} THEN {column} END", self.comparison(sources)),
                 (3, _) => format!("{column} IS NULL"),
                 _ => column,
@@ -523,7 +580,8 @@ impl Generator {
                 format!("{column} {} {other}", self.pick(&["=", "<>", "<=", ">"]))
             }
             7 => format!("coalesce({column} = {}, FALSE)", self.constant(kind)),
-            8 => format!("{column} IS {}DISTINCT FROM {}", self.not(), self.constant(kind)),
+            // In parentheses: the parser reads an AND after it as part of its right side.
+            8 => format!("({column} IS {}DISTINCT FROM {})", self.not(), self.constant(kind)),
             9 => format!("CASE WHEN {column} IS NULL THEN TRUE ELSE {column} <> {} END", self.constant(kind)),
             _ => format!("{column} {} {}", self.pick(&["=", "=", "<>", "<", "<=", ">", ">="]), self.constant(kind)),
         }
@@ -540,6 +598,7 @@ impl Generator {
             Type::Integer => self.pick(&INTEGERS).to_owned(),
             Type::Decimal => self.pick(&DECIMALS).to_owned(),
             Type::Date => format!("DATE '{}'", self.pick(&DATES)),
+            Type::Timestamp => format!("TIMESTAMP '{}'", self.pick(&MOMENTS)),
         }
     }
 }
@@ -550,7 +609,7 @@ fn quoted(text: &str) -> String {
 
 #[test]
 fn the_same_seed_makes_the_same_query() {
-    let sql = |seed| Generator::new(seed).query().sql;
+    let sql = |seed| Generator::new(SOCIAL_WORKER, seed).query().sql;
     assert_eq!(sql(7), sql(7));
     assert_ne!(sql(7), sql(8));
 }

@@ -25,6 +25,23 @@ use wayleave_connector_testkit::PostgresServer;
 /// Every agency, and the server that keeps it where the backend is PostgreSQL.
 const AGENCIES: [(&str, usize); 4] = [("health", 0), ("social", 1), ("housing", 1), ("police", 0)];
 
+/// What each database's own statistics say of its tables: the sizes of a small authority, so that the planner chooses as
+/// it would there. The tables themselves have a few dozen rows.
+const TABLE_ROWS: [(&str, &str, u32); 12] = [
+    ("health", "patients", 20_000),
+    ("health", "encounters", 400_000),
+    ("health", "consents", 20_000),
+    ("social", "clients", 2_000),
+    ("social", "packages", 50_000),
+    ("social", "assessments", 60_000),
+    ("housing", "tenants", 30_000),
+    ("housing", "tenancies", 90_000),
+    ("housing", "study_members", 500),
+    ("police", "persons", 10_000),
+    ("police", "incidents", 200_000),
+    ("police", "dissents", 500),
+];
+
 /// What the agencies' databases are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Backend {
@@ -48,7 +65,6 @@ impl Backend {
 /// Agencies, policies and an engine over them. Dropping it removes the databases.
 pub struct World {
     pub engine: Engine,
-    pub backend: Backend,
     databases: Databases,
     directory: TempDir,
 }
@@ -96,7 +112,7 @@ impl World {
         let engine = open(root, level)
             .await
             .unwrap_or_else(|error| panic!("the world does not open: {error} {:?}", error.detail()));
-        Self { engine, backend, databases, directory }
+        Self { engine, databases, directory }
     }
 
     /// Opens another engine over the same agencies, policies and audit log, as they are by now.
@@ -265,6 +281,10 @@ fn seed_files(root: &Path) -> PathBuf {
         let connection = rusqlite::Connection::open(root.join(format!("{agency}.db"))).unwrap();
         connection.execute_batch("PRAGMA synchronous = OFF").unwrap();
         connection.execute_batch(&seed(agency)).unwrap_or_else(|error| panic!("seed of `{agency}`: {error}"));
+        connection.execute_batch("ANALYZE; DELETE FROM sqlite_stat1").unwrap();
+        for (table, rows) in sizes(agency) {
+            connection.execute("INSERT INTO sqlite_stat1 VALUES (?1, NULL, ?2)", (table, rows.to_string())).unwrap();
+        }
     }
     root.to_owned()
 }
@@ -279,7 +299,12 @@ async fn seed_servers() -> u32 {
                 let template = format!("{agency}_template");
                 let server = server_of(agency);
                 server.create_database(&template).await.unwrap();
-                let sql = format!("CREATE SCHEMA main; SET search_path TO main; {}; ANALYZE", seed(agency));
+                let sizes: String = sizes(agency)
+                    .map(|(table, rows)| {
+                        format!("UPDATE pg_class SET reltuples = {rows} WHERE oid = 'main.{table}'::regclass;")
+                    })
+                    .collect();
+                let sql = format!("CREATE SCHEMA main; SET search_path TO main; {}; ANALYZE; {sizes}", seed(agency));
                 server.execute(&template, &sql).await.unwrap_or_else(|error| panic!("seed of `{agency}`: {error}"));
             }
         })
@@ -306,6 +331,10 @@ fn servers() -> &'static [PostgresServer; 2] {
 fn server_of(agency: &str) -> &'static PostgresServer {
     let (_, server) = AGENCIES.iter().find(|(name, _)| *name == agency).unwrap_or_else(|| panic!("no agency {agency}"));
     &servers()[*server]
+}
+
+fn sizes(agency: &str) -> impl Iterator<Item = (&'static str, u32)> {
+    TABLE_ROWS.into_iter().filter(move |(owner, ..)| *owner == agency).map(|(_, table, rows)| (table, rows))
 }
 
 fn seed(agency: &str) -> String {

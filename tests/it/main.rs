@@ -12,8 +12,11 @@
 )]
 
 mod adversarial;
+mod architecture;
 mod differential;
-mod fill_tmp;
+mod disclosure;
+mod faults;
 mod generator;
 mod harness;
 mod slt;
+mod withdrawal;
