@@ -3,6 +3,8 @@
 //! `explain` does all that `query` does up to the audit record: parsing, entitlement, consent, the optimizer, federation, SQL
 //! and its proof. The agencies are the demo's, with one hundred persons; descriptions of tables are cached after the first.
 
+#![allow(clippy::expect_used, missing_debug_implementations, reason = "a benchmark stops where it fails")]
+
 use std::hint::black_box;
 
 use criterion::{Criterion, criterion_group, criterion_main};

@@ -10,15 +10,11 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 use wayleave::error::Error;
 use wayleave::session::Session;
-use wayleave_connector_api::Audience;
 
 use crate::harness::{Backend, World};
 
 /// What no session may ever be told, whatever it asks.
 const NEVER: [&str; 6] = ["postgres://", "password", "wayleave-world-", ".db", "127.0.0.1", "a key of the tests"];
-
-/// What stands for an outcome in which nothing was asked of a plan.
-const NO_PLAN: &str = "";
 
 /// Aliases that DataFusion numbers.
 const ALIASES: [&str; 3] = ["__common_expr_", "__correlated_sq_", "__scalar_sq_"];
@@ -67,13 +63,7 @@ struct Twin {
 
 /// All that a session is told.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Told {
-    outcome: Outcome,
-    plan: String,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Outcome {
+enum Told {
     Rows { rows: Vec<Vec<String>>, notices: Vec<String> },
     Refused { code: String, text: String },
 }
@@ -81,57 +71,40 @@ enum Outcome {
 impl Told {
     fn text(&self) -> String {
         let mut text = String::new();
-        match &self.outcome {
-            Outcome::Rows { rows, notices } => {
+        match self {
+            Self::Rows { rows, notices } => {
                 for row in rows {
-                    let _ = writeln!(text, "{row:?}");
+                    let _ = writeln!(text, "{}", row.join(" | "));
                 }
                 for notice in notices {
                     let _ = writeln!(text, "notice: {notice}");
                 }
             }
-            Outcome::Refused { code, text: refusal } => {
+            Self::Refused { code, text: refusal } => {
                 let _ = writeln!(text, "refused ({code}): {refusal}");
             }
-        }
-        if !self.plan.is_empty() {
-            let _ = writeln!(text, "plan:\n{}", self.plan);
         }
         text
     }
 }
 
-fn refused(error: &Error) -> Outcome {
-    let text = format!("{error}\n{}\n{}", error.detail().unwrap_or_default(), error.hint().unwrap_or_default());
-    Outcome::Refused { code: error.code().to_owned(), text }
-}
-
 async fn told(world: &World, session: &Session, sql: &str) -> Told {
-    let outcome = match world.answer(session, sql).await {
-        Ok((mut rows, notices, _)) => {
-            if !sql.to_ascii_lowercase().contains("order by") && !is_explain(sql) {
+    match world.answer(session, sql).await {
+        Ok((rows, notices, _)) => {
+            let mut rows: Vec<Vec<String>> =
+                rows.into_iter().map(|row| row.iter().map(|value| settled(value)).collect()).collect();
+            // A plan's lines and what the SQL orders come in their order.
+            let upper = sql.trim_start().to_ascii_uppercase();
+            if !upper.contains("ORDER BY") && !upper.starts_with("EXPLAIN") {
                 rows.sort();
             }
-            Outcome::Rows { rows, notices }
+            Told::Rows { rows, notices }
         }
-        Err(error) => refused(&error),
-    };
-    let plan = if is_explain(sql) {
-        NO_PLAN.to_owned()
-    } else {
-        match world.engine.explain(session, sql, Audience::Asker).await {
-            Ok(plan) => plan,
-            Err(error) => format!("{:?}", refused(&error)),
+        Err(error) => {
+            let text = format!("{error}\n{}\n{}", error.detail().unwrap_or_default(), error.hint().unwrap_or_default());
+            Told::Refused { code: error.code().to_owned(), text: settled(&text) }
         }
-    };
-    let outcome = match outcome {
-        Outcome::Rows { rows, notices } => {
-            let rows = rows.into_iter().map(|row| row.iter().map(|value| settled(value)).collect()).collect();
-            Outcome::Rows { rows, notices }
-        }
-        Outcome::Refused { code, text } => Outcome::Refused { code, text: settled(&text) },
-    };
-    Told { outcome, plan: settled(&plan) }
+    }
 }
 
 /// A text without what differs between any two runs of DataFusion: the numbers of its aliases, and which functions it
@@ -150,10 +123,6 @@ fn settled(text: &str) -> String {
     }
     settled.push_str(rest);
     settled
-}
-
-fn is_explain(sql: &str) -> bool {
-    sql.trim_start().to_ascii_uppercase().starts_with("EXPLAIN")
 }
 
 fn directory() -> PathBuf {
@@ -194,13 +163,13 @@ async fn twin_world(backend: Backend, twin: &Twin) -> World {
 /// What is wrong with what the session was told, seen on its own.
 fn faults(case: &Case, told: &Told, never: &[String]) -> Vec<String> {
     let mut faults = Vec::new();
-    match (&told.outcome, &case.rows, &case.error) {
-        (Outcome::Rows { rows, .. }, Some(wanted), _) if rows != wanted => {
+    match (told, &case.rows, &case.error) {
+        (Told::Rows { rows, .. }, Some(wanted), _) if rows != wanted => {
             faults.push(format!("expected {wanted:?}"));
         }
-        (Outcome::Rows { .. }, _, Some(code)) => faults.push(format!("expected the refusal `{code}`")),
-        (Outcome::Refused { .. }, Some(wanted), _) => faults.push(format!("expected {wanted:?}")),
-        (Outcome::Refused { code, .. }, _, Some(wanted)) if code != wanted => {
+        (Told::Rows { .. }, _, Some(code)) => faults.push(format!("expected the refusal `{code}`")),
+        (Told::Refused { .. }, Some(wanted), _) => faults.push(format!("expected {wanted:?}")),
+        (Told::Refused { code, .. }, _, Some(wanted)) if code != wanted => {
             faults.push(format!("expected the refusal `{wanted}`"));
         }
         _ => {}

@@ -6,6 +6,16 @@
 //! SQLite keeps a type per value, not per column. What a column is declared to hold decides its Arrow type
 //! (`types`); a value of another kind is an error of decoding (`decode`), never a silent conversion.
 
+#![cfg_attr(
+    test,
+    allow(
+        clippy::string_slice,
+        clippy::as_conversions,
+        clippy::indexing_slicing,
+        reason = "a test stops where it fails"
+    )
+)]
+
 mod connector;
 mod decode;
 mod dialect;

@@ -1,5 +1,15 @@
 //! What the tests of every connector share: real database servers, started for one test process and gone with it.
 
+#![cfg_attr(
+    test,
+    allow(
+        clippy::string_slice,
+        clippy::as_conversions,
+        clippy::indexing_slicing,
+        reason = "a test stops where it fails"
+    )
+)]
+
 mod postgres_server;
 
 pub use postgres_server::PostgresServer;
