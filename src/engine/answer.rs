@@ -8,6 +8,7 @@ use std::time::Instant;
 
 use datafusion::arrow::array::{RecordBatch, StringArray};
 use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use datafusion::arrow::error::ArrowError;
 use datafusion::common::DataFusionError;
 use datafusion::execution::{RecordBatchStream, SendableRecordBatchStream};
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
@@ -65,9 +66,9 @@ pub struct FragmentReport {
 pub struct Progress(Arc<QueryRun>);
 
 impl Progress {
-    /// Rows read so far, by agency.
+    /// Rows read so far by agency, where that tells of released rows only.
     pub fn rows(&self) -> Vec<(String, u64)> {
-        self.0.rows()
+        self.0.shown_rows()
     }
 
     /// Keys sent so far: from whom, to whom, how many.
@@ -78,7 +79,25 @@ impl Progress {
 
 impl From<DataFusionError> for Error {
     fn from(error: DataFusionError) -> Self {
-        own_error(&error).unwrap_or_else(|| Self::Execution { message: error.find_root().strip_backtrace() })
+        own_error(&error).unwrap_or_else(|| Self::Execution { message: cause(error.find_root()).to_owned() })
+    }
+}
+
+/// What went wrong while rows were computed, in words that hold no value of any row.
+fn cause(error: &DataFusionError) -> &'static str {
+    match error {
+        DataFusionError::ArrowError(inner, _) => match inner.as_ref() {
+            ArrowError::DivideByZero => "a division by zero",
+            ArrowError::ArithmeticOverflow(_) => "a number out of range",
+            ArrowError::CastError(_) => "a value that cannot be cast to the type asked for",
+            ArrowError::ParseError(_) => "a text that cannot be read as the type asked for",
+            ArrowError::MemoryError(_) => "not enough memory",
+            _ => "a value that an expression cannot take",
+        },
+        DataFusionError::ResourcesExhausted(_) => "not enough memory: narrow the question",
+        DataFusionError::NotImplemented(_) => "an operation that is not supported",
+        DataFusionError::Execution(_) => "a value that an expression cannot take",
+        _ => "an operation that could not be carried out",
     }
 }
 

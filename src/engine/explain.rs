@@ -29,6 +29,10 @@ pub(super) fn text(
         let agreements = agreements_of(fragment);
         if agreements.is_empty() {
             let _ = writeln!(text, "   read as a consent register");
+            // Where and how a register is kept is not the asker's to know.
+            if audience == Audience::Asker {
+                continue;
+            }
         } else {
             let _ = writeln!(text, "   released under {}", agreements.join(", "));
         }

@@ -235,6 +235,11 @@ impl Engine {
             state = session_state(&self.base, &names);
         }
         let plan = state.statement_to_plan(statement).await.map_err(|error| planning_error(&error, &names))?;
+        // Types are settled before policy looks at expressions, so that it sees every cast that will run.
+        let plan = state
+            .analyzer()
+            .execute_and_check(plan, state.config_options(), |_, _| {})
+            .map_err(|error| planning_error(&error, &names))?;
         let enforced = EnforcedPlan::build(plan)?.optimize(&state)?;
         let federated = federate(&enforced, self.pushdown)?;
         let physical = plan_physical(&federated, &state).await?;
@@ -513,7 +518,9 @@ fn planning_error(error: &DataFusionError, names: &SessionNames) -> Error {
             .values()
             .filter(|table| field.relation.as_ref().is_none_or(|relation| relation.table() == table.name.table))
             .collect();
-        for table in &named {
+        // Behind an alias, any table of the query may be meant.
+        let meant: Vec<_> = if named.is_empty() { released.values().collect() } else { named.clone() };
+        for table in &meant {
             if let Some((column, reason)) = table.unreadable.iter().find(|(column, _)| *column == field.name) {
                 return Error::UnreadableColumn {
                     table: table.name.to_string(),

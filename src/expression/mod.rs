@@ -63,6 +63,89 @@ pub fn push_exact(
     }
 }
 
+/// Whether no row can make an expression fail: what depends on no row fails before any is read, if at all.
+pub fn cannot_fail(expr: &Expr, schema: &DFSchema) -> bool {
+    if expr.column_refs().is_empty() && !holds_subquery(expr) {
+        return true;
+    }
+    let safe = |expr: &Expr| cannot_fail(expr, schema);
+    match expr {
+        Expr::Alias(alias) => safe(&alias.expr),
+        Expr::Column(_) | Expr::Literal(..) => true,
+        Expr::Not(inner)
+        | Expr::IsNull(inner)
+        | Expr::IsNotNull(inner)
+        | Expr::IsTrue(inner)
+        | Expr::IsFalse(inner)
+        | Expr::IsUnknown(inner)
+        | Expr::IsNotTrue(inner)
+        | Expr::IsNotFalse(inner)
+        | Expr::IsNotUnknown(inner) => safe(inner),
+        Expr::BinaryExpr(binary) => match binary.op {
+            Operator::And | Operator::Or => chain(binary, binary.op).into_iter().all(safe),
+            Operator::Eq
+            | Operator::NotEq
+            | Operator::Lt
+            | Operator::LtEq
+            | Operator::Gt
+            | Operator::GtEq
+            | Operator::IsDistinctFrom
+            | Operator::IsNotDistinctFrom => safe(&binary.left) && safe(&binary.right),
+            _ => false,
+        },
+        Expr::Like(like) => {
+            like.escape_char.is_none() && matches!(like.pattern.as_ref(), Expr::Literal(..)) && safe(&like.expr)
+        }
+        Expr::Between(between) => safe(&between.expr) && safe(&between.low) && safe(&between.high),
+        Expr::InList(in_list) => safe(&in_list.expr) && in_list.list.iter().all(safe),
+        Expr::Cast(cast) => {
+            let Ok(from) = type_of(&cast.expr, schema) else { return false };
+            let to = cast.field.data_type();
+            let counts = matches!(from, DataType::Int16 | DataType::Int32 | DataType::Int64);
+            // Integers as floating-point numbers or days lose digits at most: no value is refused.
+            let never_refused = (counts && matches!(to, DataType::Float32 | DataType::Float64))
+                || (from == DataType::Int32 && *to == DataType::Date32)
+                || (matches!(from, DataType::Decimal128(..) | DataType::Decimal256(..)) && *to == DataType::Float64);
+            let exact = from == *to || is_text(to) || widens(&from, to) || widens_decimal(&from, to);
+            safe(&cast.expr) && (exact || never_refused)
+        }
+        Expr::Case(case) => {
+            case.expr.as_deref().is_none_or(safe)
+                && case.when_then_expr.iter().all(|(when, then)| safe(when) && safe(then))
+                && case.else_expr.as_deref().is_none_or(safe)
+        }
+        Expr::ScalarFunction(function) => function.name() == "coalesce" && function.args.iter().all(safe),
+        _ => false,
+    }
+}
+
+fn holds_subquery(expr: &Expr) -> bool {
+    use datafusion::common::tree_node::TreeNode;
+    expr.exists(|part| {
+        Ok(matches!(part, Expr::ScalarSubquery(_) | Expr::Exists(_) | Expr::InSubquery(_) | Expr::SetComparison(_)))
+    })
+    .unwrap_or(true)
+}
+
+/// Whether every decimal (or integer) of the first type is one of the second, digit for digit.
+fn widens_decimal(from: &DataType, to: &DataType) -> bool {
+    let digits = |data_type: &DataType| match data_type {
+        DataType::Decimal128(precision, scale) | DataType::Decimal256(precision, scale) => {
+            Some((i16::from(*precision) - i16::from(*scale), i16::from(*scale)))
+        }
+        DataType::Int16 => Some((5, 0)),
+        DataType::Int32 => Some((10, 0)),
+        DataType::Int64 => Some((19, 0)),
+        _ => None,
+    };
+    match (digits(from), digits(to), to) {
+        (Some((whole, scale)), Some((to_whole, to_scale)), DataType::Decimal128(..) | DataType::Decimal256(..)) => {
+            whole <= to_whole && scale <= to_scale
+        }
+        _ => false,
+    }
+}
+
 fn translate(expr: &Expr, schema: &DFSchema) -> Result<source::Expr, KeptHere> {
     let boxed = |expr: &Expr| translate(expr, schema).map(Box::new);
     match expr {

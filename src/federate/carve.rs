@@ -20,7 +20,7 @@ use wayleave_connector_api::{AggregateFunction, NullsOrder, OutputColumn, Relati
 
 use super::estimate;
 use super::join::{join_at_source, keyed_join, receivers};
-use super::node::{FragmentNode, KeyedJoinNode, OrderedBy, Side};
+use super::node::{Counting, FragmentNode, KeyedJoinNode, OrderedBy, Side};
 use super::piece::{Carved, Piece, deliverable};
 use crate::error::Error;
 use crate::expression::{KeptHere, Pushed, push, push_exact};
@@ -352,8 +352,10 @@ impl Carver {
                 relation: Relation::Union { inputs: pieces.iter().map(|piece| piece.relation.clone()).collect() },
                 schema: Arc::clone(&union.schema),
                 rows: pieces.iter().map(|piece| piece.rows).sum(),
+                scale: pieces.iter().fold(1.0, |most, piece| piece.scale.max(most)),
                 ordering: Vec::new(),
                 origins: pieces.iter().flat_map(|piece| piece.origins.clone()).collect(),
+                counting: pieces.iter().fold(Counting::Shown, |all, piece| all.and(piece.counting)),
             })));
         }
         let inputs = inputs.into_iter().map(|input| self.close(input)).collect::<Result<Vec<_>, _>>()?;
@@ -370,23 +372,24 @@ impl Carver {
         let mut here = join.clone();
         here.left = Arc::new(self.close(left.clone())?);
         here.right = Arc::new(self.close(right.clone())?);
-        self.join_here(here, left, right)
+        let sides = receivers(join.join_type, join.null_aware);
+        self.join_here(here, left, right, &sides)
     }
 
     /// A join between sources. Where one side may give its keys to the other, and is the smaller, it does.
     ///
     /// `join` already stands over the closed sides.
-    pub(super) fn join_here(&self, join: Join, left: Carved, right: Carved) -> Result<Carved, DataFusionError> {
-        if self.pushes() {
-            for receiver in receivers(join.join_type, join.null_aware) {
-                let (giver, target) = match receiver {
-                    Side::Left => (&right, &left),
-                    Side::Right => (&left, &right),
-                };
-                if let Some(keyed) = keyed_join(&join, receiver, giver, target) {
-                    return Ok(Carved::Local(keyed.into_plan()));
-                }
-            }
+    pub(super) fn join_here(
+        &self,
+        join: Join,
+        left: Carved,
+        right: Carved,
+        receivers: &[Side],
+    ) -> Result<Carved, DataFusionError> {
+        if self.pushes()
+            && let Some(keyed) = keyed_join(&join, receivers, &left, &right)
+        {
+            return Ok(Carved::Local(keyed.into_plan()));
         }
         Ok(Carved::Local(LogicalPlan::Join(join)))
     }

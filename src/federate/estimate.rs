@@ -5,8 +5,19 @@ use wayleave_connector_api::{CompareOp, Expr};
 
 use super::node::{FragmentNode, KeyedJoinNode};
 
-/// What is assumed of a table whose source keeps no statistics.
-pub(super) const UNKNOWN_TABLE_ROWS: f64 = 10_000.0;
+/// What every table is taken to hold where a plan is chosen. A source's own figure counts withheld rows too, and a plan that
+/// followed it would let an asker find it out through EXPLAIN: it scales what operators expect, and never chooses a plan.
+pub(super) const TABLE_ROWS: f64 = 10_000.0;
+
+/// How much larger than [`TABLE_ROWS`] a table is, by its source's statistics.
+pub(super) fn scale_of_table(estimate: Option<u64>) -> f64 {
+    estimate.map_or(1.0, |rows| u32::try_from(rows).map_or(f64::from(u32::MAX), f64::from) / TABLE_ROWS)
+}
+
+/// Rows that an operator should expect.
+pub(super) fn expected(rows: f64, scale: f64) -> f64 {
+    if rows <= 1.0 { 1.0 } else { (rows * scale).max(1.0) }
+}
 
 /// The share of rows that a predicate is taken to keep (the figures are PostgreSQL's defaults, `selfuncs.h`, rounded).
 pub(super) fn selectivity(predicate: &Expr) -> f64 {
@@ -31,9 +42,9 @@ pub(super) fn grouped(rows: f64, group_count: usize) -> f64 {
     if group_count == 0 { 1.0 } else { (rows * 0.1).max(1.0) }
 }
 
-/// Rows of an equijoin.
+/// Rows of an equijoin on a key that one side has once.
 pub(super) fn joined(left: f64, right: f64) -> f64 {
-    left.max(right)
+    (left * right / TABLE_ROWS).max(1.0)
 }
 
 /// Rows of what runs here, from the fragments below.

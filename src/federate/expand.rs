@@ -14,7 +14,7 @@ use wayleave_connector_api::{CompareOp, Relation, Scan, ScanReason, SemiKind, Va
 
 use super::carve::Carver;
 use super::estimate;
-use super::node::Origin;
+use super::node::{Counting, Origin, Side};
 use super::piece::{Carved, Piece};
 use crate::policy::{ColumnValue, ElsewhereCheck, ReleasedTable};
 
@@ -30,7 +30,7 @@ impl Carver {
             None => (0..table.columns.len()).collect(),
         };
         let mut lookups = Vec::new();
-        let mut rows = table.row_estimate.map_or(estimate::UNKNOWN_TABLE_ROWS, rows_of);
+        let mut rows = estimate::TABLE_ROWS;
         for filter in &scan.filters {
             let pushed = match table.push_predicate(filter) {
                 Ok(crate::expression::Pushed::Exact(pushed) | crate::expression::Pushed::Superset(pushed)) => pushed,
@@ -85,6 +85,7 @@ impl Carver {
             })),
             schema: Arc::new(DFSchema::new_with_metadata(fields, std::collections::HashMap::new())?),
             rows,
+            scale: estimate::scale_of_table(table.row_estimate),
             ordering: Vec::new(),
             origins: vec![Origin {
                 agency: table.agency.name.clone(),
@@ -92,6 +93,11 @@ impl Carver {
                 agreement: table.agreement.id.clone(),
                 disclose_keys_to: table.disclose_keys_to.clone(),
             }],
+            counting: if table.elsewhere.is_empty() && table.agreement.output.is_none() {
+                Counting::Shown
+            } else {
+                Counting::Withheld
+            },
         };
         let mut carved = Carved::Source(Box::new(piece));
         if table.elsewhere.is_empty() && !pseudonyms {
@@ -149,15 +155,16 @@ impl Carver {
                 vec![(Some(relation.clone()), Arc::new(field))],
                 std::collections::HashMap::new(),
             )?;
-            let all = set.row_estimate.map_or(estimate::UNKNOWN_TABLE_ROWS, rows_of);
-            let rows = if keys.lookups.is_empty() { all } else { 1.0 };
+            let rows = if keys.lookups.is_empty() { estimate::TABLE_ROWS } else { 1.0 };
             sets.push(Piece {
                 agency: Arc::clone(&set.agency),
                 relation: Relation::Scan(Box::new(keys)),
                 schema: Arc::new(schema),
                 rows,
+                scale: estimate::scale_of_table(set.row_estimate),
                 ordering: Vec::new(),
                 origins: Vec::new(),
+                counting: Counting::Withheld,
             });
         }
         let register = match (sets.pop(), sets.is_empty()) {
@@ -191,13 +198,9 @@ impl Carver {
             NullEquality::NullEqualsNothing,
             false,
         )?;
-        self.join_here(join, rows, register)
+        // The register never gives its keys: who refused or agreed is not for another agency to know.
+        self.join_here(join, rows, register, &[Side::Right])
     }
-}
-
-/// `usize` and `u64` counts as the estimator's floating point; precision beyond 2^53 does not matter there.
-fn rows_of(rows: u64) -> f64 {
-    u32::try_from(rows).map_or(f64::from(u32::MAX), f64::from)
 }
 
 /// A predicate over released columns as one over the base columns.

@@ -20,7 +20,8 @@ use wayleave_connector_api::{
     Audience, ConnectorError, Expr, Fragment, NullsOrder, Relation, SortDirection, Statement, Value, render_fragment,
 };
 
-use super::node::{FragmentNode, Origin};
+use super::estimate;
+use super::node::{Counting, FragmentNode, Origin};
 use super::run::QueryRun;
 use crate::catalog::Agency;
 use crate::error::Error;
@@ -35,6 +36,7 @@ pub struct FragmentExec {
     pub origins: Vec<Origin>,
     fragment: Fragment,
     rows: f64,
+    counting: Counting,
     /// Canonical join keys that narrow it; `None` reads it whole.
     keys: Option<Vec<String>>,
     properties: Arc<PlanProperties>,
@@ -71,7 +73,8 @@ impl FragmentExec {
             agency: Arc::clone(&node.agency),
             origins: node.origins.clone(),
             fragment: node.fragment.clone(),
-            rows: node.rows,
+            rows: estimate::expected(node.rows, node.scale),
+            counting: node.counting,
             keys: None,
             properties,
         }
@@ -98,6 +101,7 @@ impl FragmentExec {
             origins: self.origins.clone(),
             fragment: self.fragment.clone(),
             rows: self.rows,
+            counting: self.counting,
             keys,
             properties: Arc::clone(&self.properties),
         }
@@ -112,6 +116,7 @@ impl FragmentExec {
         };
         let agency = Arc::clone(&self.agency);
         let delivered = Arc::clone(&schema);
+        let counting = self.counting;
         let batches = stream::iter(chunks)
             .then(move |keys| {
                 let agency = Arc::clone(&agency);
@@ -129,7 +134,7 @@ impl FragmentExec {
                     let batches = agency.connector.query(statement).await.map_err(|error| failed(&agency, error))?;
                     Ok::<_, DataFusionError>(batches.map(move |batch| {
                         let batch = batch.map_err(|error| failed(&agency, error))?;
-                        run.add_rows(&agency.name, batch.num_rows());
+                        run.add_rows(&agency.name, batch.num_rows(), counting);
                         as_delivered(&batch, &delivered)
                     }))
                 }

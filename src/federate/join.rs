@@ -28,12 +28,27 @@ pub(super) fn receivers(join_type: JoinType, null_aware: bool) -> Vec<Side> {
     }
 }
 
-pub(super) fn keyed_join(join: &Join, receiver: Side, giver: &Carved, target: &Carved) -> Option<KeyedJoinNode> {
+/// The join with keys sent, where governance allows a direction and the shape of the query speaks for it. How many keys
+/// there really are decides at run time whether they are sent.
+pub(super) fn keyed_join(join: &Join, receivers: &[Side], left: &Carved, right: &Carved) -> Option<KeyedJoinNode> {
+    let mut allowed: Vec<(f64, f64, KeyedJoinNode)> = receivers
+        .iter()
+        .filter_map(|receiver| {
+            let (giver, target) = match receiver {
+                Side::Left => (right, left),
+                Side::Right => (left, right),
+            };
+            Some((giver.rows(), target.rows(), keyed_towards(join, *receiver, target)?))
+        })
+        .collect();
+    // Where both may give, the clearly smaller does; where one may, it does unless it is the larger.
+    let clearly = if allowed.len() > 1 { 2.0 } else { 1.0 };
+    allowed.retain(|(giver, target, _)| giver * clearly <= *target);
+    allowed.into_iter().next().map(|(_, _, keyed)| keyed)
+}
+
+fn keyed_towards(join: &Join, receiver: Side, target: &Carved) -> Option<KeyedJoinNode> {
     let Carved::Source(target) = target else { return None };
-    // Sending keys pays where the giver is clearly the smaller: it has to be read to its end first.
-    if giver.rows() * 5.0 > target.rows {
-        return None;
-    }
     if join.on.iter().any(|(left, right)| !matches!((left, right), (Expr::Column(_), Expr::Column(_))))
         || join.filter.as_ref().is_some_and(has_subquery)
         || join.null_equality != NullEquality::NullEqualsNothing
@@ -133,8 +148,10 @@ pub(super) fn join_at_source(join: &Join, left: &Piece, right: &Piece) -> Option
         relation,
         schema: Arc::clone(&join.schema),
         rows,
+        scale: left.scale.max(right.scale),
         ordering: Vec::new(),
         origins: left.origins.iter().chain(&right.origins).cloned().collect(),
+        counting: left.counting.and(right.counting),
     })
 }
 

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use datafusion::common::Column;
+use datafusion::common::tree_node::TreeNodeRecursion;
+use datafusion::common::{Column, DataFusionError};
 use datafusion::logical_expr::{Expr, JoinType, LogicalPlan};
 use wayleave_connector_api::Scheme;
 
@@ -10,21 +11,23 @@ use super::node::{FragmentNode, KeyedJoinNode, Origin};
 use super::piece::subject_scheme;
 
 /// Every released table below a plan.
-pub(super) fn origins(plan: &LogicalPlan) -> Vec<Origin> {
+fn origins(plan: &LogicalPlan) -> Option<Vec<Origin>> {
     let mut found = Vec::new();
-    collect_origins(plan, &mut found);
-    found
+    collect_origins(plan, &mut found).ok()?;
+    Some(found)
 }
 
-fn collect_origins(plan: &LogicalPlan, found: &mut Vec<Origin>) {
-    if let Some(fragment) = FragmentNode::of(plan) {
-        found.extend(fragment.origins.iter().cloned());
-    } else if let Some(keyed) = KeyedJoinNode::of(plan) {
-        collect_origins(&keyed.join.left, found);
-        collect_origins(&keyed.join.right, found);
-    } else {
-        plan.inputs().into_iter().for_each(|input| collect_origins(input, found));
-    }
+/// Subqueries inside expressions count: what they find decides which rows there are.
+fn collect_origins(plan: &LogicalPlan, found: &mut Vec<Origin>) -> Result<(), DataFusionError> {
+    plan.apply_with_subqueries(|node| {
+        if let Some(fragment) = FragmentNode::of(node) {
+            found.extend(fragment.origins.iter().cloned());
+        } else if let Some(keyed) = KeyedJoinNode::of(node) {
+            collect_origins(keyed.receiver_plan(), found)?;
+        }
+        Ok(TreeNodeRecursion::Continue)
+    })?;
+    Ok(())
 }
 
 /// The agencies whose keys a plan's rows would tell of, where each of them discloses its keys to `receiver`.
@@ -32,7 +35,7 @@ fn collect_origins(plan: &LogicalPlan, found: &mut Vec<Origin>) {
 /// INVARIANT: rows of a join tell of every agency in it, so every one must agree; `None` where one does not.
 pub(super) fn disclosing_agencies(plan: &LogicalPlan, receiver: &str) -> Option<BTreeSet<String>> {
     let mut agencies = BTreeSet::new();
-    for origin in origins(plan) {
+    for origin in origins(plan)? {
         if origin.agency == receiver {
             continue;
         }

@@ -29,6 +29,23 @@ pub struct Origin {
     pub disclose_keys_to: BTreeSet<String>,
 }
 
+/// Whether the asker may be told how many rows a fragment has read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Counting {
+    Shown,
+    /// Its rows are not all released: some are withheld here, or few persons stand behind them.
+    Withheld,
+}
+
+impl Counting {
+    pub fn and(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::Shown, Self::Shown) => Self::Shown,
+            _ => Self::Withheld,
+        }
+    }
+}
+
 /// The order in which a fragment's rows arrive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OrderedBy {
@@ -44,15 +61,28 @@ pub struct FragmentNode {
     pub agency: Arc<Agency>,
     pub fragment: Fragment,
     pub schema: DFSchemaRef,
-    /// Rows expected, by the source's own statistics and rough selectivities.
+    /// Rows as far as the shape of the query tells.
     pub rows: f64,
+    /// How much larger than assumed its largest table is, by the source's own statistics.
+    pub scale: f64,
     pub ordering: Vec<OrderedBy>,
     pub origins: Vec<Origin>,
+    pub counting: Counting,
 }
 
 impl FragmentNode {
     pub fn new(agency: Arc<Agency>, fragment: Fragment, schema: DFSchemaRef, rows: f64) -> Self {
-        Self { id: next_id(), agency, fragment, schema, rows, ordering: Vec::new(), origins: Vec::new() }
+        Self {
+            id: next_id(),
+            agency,
+            fragment,
+            schema,
+            rows,
+            scale: 1.0,
+            ordering: Vec::new(),
+            origins: Vec::new(),
+            counting: Counting::Withheld,
+        }
     }
 
     pub fn into_plan(self) -> LogicalPlan {

@@ -71,7 +71,7 @@ pub fn planned_fragments(plan: &LogicalPlan) -> Result<Vec<PlannedFragment>, Err
             asker_sql: exec.sql(Audience::Asker),
             origins: node.origins.clone(),
             keys_from: keys_from.unwrap_or_default(),
-            estimated_rows: node.rows,
+            estimated_rows: exec.rows(),
         });
     })
     .map_err(|error| Error::Plan { message: error.strip_backtrace() })?;

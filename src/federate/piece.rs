@@ -8,7 +8,7 @@ use datafusion::logical_expr::{LogicalPlan, Sort, SortExpr};
 use wayleave_connector_api::{Expr, Fragment, KeySlot, NullsOrder, OutputColumn, Relation, Scheme, SortDirection};
 
 use super::estimate;
-use super::node::{FragmentNode, OrderedBy, Origin};
+use super::node::{Counting, FragmentNode, OrderedBy, Origin};
 use crate::catalog::Agency;
 
 /// A carved subtree.
@@ -35,10 +35,14 @@ pub(super) struct Piece {
     pub agency: Arc<Agency>,
     pub relation: Relation,
     pub schema: DFSchemaRef,
+    /// Rows as far as the shape of the query tells.
     pub rows: f64,
+    /// How much larger than assumed its largest table is.
+    pub scale: f64,
     /// The order of the rows, where the relation's outermost operation sorts.
     pub ordering: Vec<OrderedBy>,
     pub origins: Vec<Origin>,
+    pub counting: Counting,
 }
 
 impl Piece {
@@ -73,8 +77,10 @@ impl Piece {
     pub fn into_node(self) -> FragmentNode {
         let fragment = Fragment { root: self.relation, schema: Arc::clone(self.schema.inner()) };
         let mut node = FragmentNode::new(self.agency, fragment, self.schema, self.rows);
+        node.scale = self.scale;
         node.ordering = self.ordering;
         node.origins = self.origins;
+        node.counting = self.counting;
         node
     }
 

@@ -50,7 +50,7 @@ pub(super) fn prove(sql: &str, agency: &Agency, obligations: &[Obligation]) -> R
 
 fn parser_for(name: &str) -> Box<dyn Dialect> {
     match name {
-        "postgres" => Box::new(PostgreSqlDialect {}),
+        "postgresql" => Box::new(PostgreSqlDialect {}),
         "sqlite" => Box::new(SqliteSql),
         _ => Box::new(GenericDialect {}),
     }

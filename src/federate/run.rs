@@ -4,6 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use super::node::Counting;
+
 /// Keys that a run sent from some agencies to another.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Disclosed {
@@ -18,6 +20,7 @@ pub struct Disclosed {
 pub struct QueryRun {
     pub query_id: String,
     rows: Mutex<BTreeMap<String, u64>>,
+    shown: Mutex<BTreeMap<String, u64>>,
     disclosed: Mutex<Vec<Disclosed>>,
     statements: AtomicU64,
 }
@@ -27,14 +30,16 @@ impl QueryRun {
         Self { query_id: query_id.into(), ..Self::default() }
     }
 
-    pub fn add_rows(&self, agency: &str, count: usize) {
+    pub fn add_rows(&self, agency: &str, count: usize, counting: Counting) {
         let count = u64::try_from(count).unwrap_or(u64::MAX);
-        let mut rows = lock(&self.rows);
-        match rows.get_mut(agency) {
-            Some(total) => *total = total.saturating_add(count),
-            None => {
-                rows.insert(agency.to_owned(), count);
-            }
+        let add = |rows: &Mutex<BTreeMap<String, u64>>| {
+            let mut rows = lock(rows);
+            let total = rows.entry(agency.to_owned()).or_default();
+            *total = total.saturating_add(count);
+        };
+        add(&self.rows);
+        if counting == Counting::Shown {
+            add(&self.shown);
         }
     }
 
@@ -46,7 +51,12 @@ impl QueryRun {
         lock(&self.disclosed).push(disclosed);
     }
 
-    /// Rows read so far, by agency.
+    /// Rows read so far by agency, of those fragments whose rows are all released: what the asker may be shown.
+    pub fn shown_rows(&self) -> Vec<(String, u64)> {
+        lock(&self.shown).iter().map(|(agency, rows)| (agency.clone(), *rows)).collect()
+    }
+
+    /// Rows read so far, by agency: for the audit record.
     pub fn rows(&self) -> Vec<(String, u64)> {
         lock(&self.rows).iter().map(|(agency, rows)| (agency.clone(), *rows)).collect()
     }

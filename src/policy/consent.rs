@@ -90,7 +90,7 @@ impl RegisterReading<'_> {
     }
 
     /// Whether the register can hold entries of this kind at all.
-    fn holds(&self, entry: Entry) -> bool {
+    pub fn holds(&self, entry: Entry) -> bool {
         match (self.register.kind, entry) {
             (RegisterKind::Decisions, Entry::Deny) => true,
             (RegisterKind::Decisions, Entry::Permit) => {

@@ -13,16 +13,18 @@ use std::sync::Arc;
 use datafusion::arrow::datatypes::DataType;
 use datafusion::catalog::default_table_source::{provider_as_source, source_as_provider};
 use datafusion::common::tree_node::TreeNodeRecursion;
-use datafusion::common::{Column, DataFusionError};
+use datafusion::common::{Column, DFSchema, DataFusionError};
 use datafusion::functions_aggregate::expr_fn::count_distinct;
 use datafusion::logical_expr::expr::AggregateFunction;
+use datafusion::logical_expr::utils::split_conjunction;
 use datafusion::logical_expr::{
-    Aggregate, Expr, Filter, Join, JoinType, LogicalPlan, Projection, SubqueryAlias, TableScan, TableScanBuilder, lit,
-    when,
+    Aggregate, Expr, Filter, Join, JoinType, LogicalPlan, Operator, Projection, SubqueryAlias, TableScan,
+    TableScanBuilder, lit, when,
 };
 
 use super::ReleasedTable;
 use crate::error::Error;
+use crate::expression::cannot_fail;
 use crate::policy::files::Agreement;
 
 /// Applies the output rules of every released relation in the plan; a plan without any comes back as it is.
@@ -83,7 +85,11 @@ impl Rule {
             |input: LogicalPlan| plan.with_new_exprs(plan.expressions(), vec![input]).map_err(|e| Self::failed(&e));
         match plan {
             LogicalPlan::Projection(projection) => rebuilt(self.above(&projection.input, persons)?),
-            LogicalPlan::Filter(filter) => rebuilt(self.above(&filter.input, persons)?),
+            LogicalPlan::Filter(filter) => {
+                // An optimizer may evaluate this beside our own filter, on groups that are withheld.
+                self.check_cannot_fail(&filter.predicate, filter.input.schema())?;
+                rebuilt(self.above(&filter.input, persons)?)
+            }
             LogicalPlan::Sort(sort) => rebuilt(self.above(&sort.input, persons)?),
             LogicalPlan::Limit(limit) => rebuilt(self.above(&limit.input, persons)?),
             LogicalPlan::SubqueryAlias(alias) => rebuilt(self.above(&alias.input, persons)?),
@@ -104,6 +110,9 @@ impl Rule {
         if aggregate.group_expr.iter().any(|expr| matches!(expr, Expr::GroupingSet(_))) {
             return Err(self.refuse("ROLLUP, CUBE and GROUPING SETS are not released"));
         }
+        for group in &aggregate.group_expr {
+            self.check_cannot_fail(group, aggregate.input.schema())?;
+        }
         let mut calls = aggregate.aggr_expr.clone();
         let add = |calls: &mut Vec<Expr>, expr: Expr, name: String| {
             calls.push(expr.alias(&name));
@@ -116,7 +125,7 @@ impl Rule {
             .collect();
         let mut behind_values = Vec::with_capacity(aggregate.aggr_expr.len());
         for (position, call) in aggregate.aggr_expr.iter().enumerate() {
-            let argument = self.released_argument(call)?;
+            let argument = self.released_argument(call, aggregate.input.schema())?;
             let mut behind = Vec::new();
             if let Some(argument) = argument {
                 for (number, key) in keys.iter().enumerate() {
@@ -164,7 +173,7 @@ impl Rule {
     }
 
     /// The argument whose persons must be counted, for a call whose value is safe over a large enough group.
-    fn released_argument(&self, call: &Expr) -> Result<Option<Expr>, Error> {
+    fn released_argument(&self, call: &Expr, schema: &DFSchema) -> Result<Option<Expr>, Error> {
         let Expr::AggregateFunction(AggregateFunction { func, params }) = unaliased(call) else {
             return Err(self.refuse("only plain aggregate calls are released"));
         };
@@ -175,9 +184,25 @@ impl Rule {
             return Err(self.refuse("FILTER and ORDER BY inside an aggregate could pick out single rows"));
         }
         match params.args.as_slice() {
-            [Expr::Literal(..)] => Ok(None),
+            // count(1) is a number of rows; sum(1) would be one that is not rounded.
+            [Expr::Literal(..)] if func.name() == "count" => Ok(None),
             [argument @ Expr::Column(_)] => Ok(Some(argument.clone())),
+            // The analyzer widens a column to the type that the sum is made in.
+            [argument @ Expr::Cast(cast)]
+                if matches!(cast.expr.as_ref(), Expr::Column(_)) && cannot_fail(argument, schema) =>
+            {
+                Ok(Some(argument.clone()))
+            }
             _ => Err(self.refuse("an aggregate over an expression could pick out single rows: aggregate a column")),
+        }
+    }
+
+    /// An expression that some row could make fail tells of that row by failing.
+    fn check_cannot_fail(&self, expr: &Expr, schema: &DFSchema) -> Result<(), Error> {
+        if cannot_fail(expr, schema) {
+            Ok(())
+        } else {
+            Err(self.refuse(format!("`{expr}` could fail on a single row, and its failure would tell of that row")))
         }
     }
 
@@ -206,20 +231,41 @@ impl Rule {
                 Ok((LogicalPlan::SubqueryAlias(aliased), keys))
             }
             LogicalPlan::Projection(projection) => {
+                if !projection.expr.iter().all(|expr| matches!(unaliased(expr), Expr::Column(_))) {
+                    return Err(
+                        self.refuse("a value computed below the grouping could pick out single rows: group columns")
+                    );
+                }
                 let (input, keys) = self.below(&projection.input, persons)?;
                 let exprs = projection.expr.iter().cloned().chain(keys.iter().cloned()).collect();
                 let projected = Projection::try_new(exprs, Arc::new(input)).map_err(|e| Self::failed(&e))?;
                 Ok((LogicalPlan::Projection(projected), keys))
             }
             LogicalPlan::Filter(filter) => {
+                self.check_cannot_fail(&filter.predicate, filter.input.schema())?;
                 let (input, keys) = self.below(&filter.input, persons)?;
                 let filtered =
                     Filter::try_new(filter.predicate.clone(), Arc::new(input)).map_err(|e| Self::failed(&e))?;
                 Ok((LogicalPlan::Filter(filtered), keys))
             }
             LogicalPlan::Join(join) if matches!(join.join_type, JoinType::Inner | JoinType::Left | JoinType::Right) => {
+                let on_columns =
+                    |(left, right): (&Expr, &Expr)| matches!((left, right), (Expr::Column(_), Expr::Column(_)));
+                let equal_columns = |expr: &Expr| match expr {
+                    Expr::BinaryExpr(binary) => binary.op == Operator::Eq && on_columns((&binary.left, &binary.right)),
+                    _ => false,
+                };
+                let plain = join.on.iter().all(|(left, right)| on_columns((left, right)))
+                    && join.filter.iter().flat_map(split_conjunction).all(equal_columns)
+                    && !(join.on.is_empty() && join.filter.is_none());
+                if !plain {
+                    return Err(self.refuse("a join must equate columns: another condition could weigh single rows"));
+                }
                 let (left, mut keys) = self.below(&join.left, persons)?;
                 let (right, right_keys) = self.below(&join.right, persons)?;
+                if keys.is_empty() || right_keys.is_empty() {
+                    return Err(self.refuse("a join with rows that are not governed alike could weigh single rows"));
+                }
                 keys.extend(right_keys);
                 let joined = Join::try_new(
                     Arc::new(left),

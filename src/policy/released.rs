@@ -342,16 +342,21 @@ impl Release<'_> {
                 recipient: &session.organisation,
                 today: self.policy.today(),
             };
+            let denies = reading.holds(Entry::Deny);
             if agency.name == self.agency.name {
-                self.predicates.push(reading.probe(Entry::Deny, column, format, Existence::Forbidden)?);
+                if denies {
+                    self.predicates.push(reading.probe(Entry::Deny, column, format, Existence::Forbidden)?);
+                }
                 permits_here.push(reading.probe(Entry::Permit, column, format, Existence::Required)?);
             } else {
                 all_here = false;
-                self.elsewhere.push(ElsewhereCheck {
-                    register: name.clone(),
-                    sets: vec![reading.keys(Entry::Deny)?],
-                    kind: SemiKind::NotMatching,
-                });
+                if denies {
+                    self.elsewhere.push(ElsewhereCheck {
+                        register: name.clone(),
+                        sets: vec![reading.keys(Entry::Deny)?],
+                        kind: SemiKind::NotMatching,
+                    });
+                }
             }
             permits_elsewhere.push(reading.keys(Entry::Permit)?);
         }

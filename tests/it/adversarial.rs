@@ -8,7 +8,7 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
-use wayleave::error::Error;
+
 use wayleave::session::Session;
 
 use crate::harness::{Backend, World};

@@ -386,7 +386,7 @@ async fn thirty_thousand_keys_give_the_exact_answer() {
         // 29,990 of one side and every hundredth of it twice, but for the first; persons 1, 2, 3, 5, 14, 24 and 28.
         let (persons, tenants) = (29_990 + 299 + 7, 29_980 + 299);
         let sql = "SELECT c.client_id, q.person_id FROM social.main.clients c JOIN police.main.persons q \
-                   ON q.nhs_number = c.nhs_number";
+                   ON q.nhs_number = c.nhs_number WHERE c.client_id > '' AND c.client_id < 'zz'";
         let answer = keyed.engine.query(&session, sql).await.unwrap();
         assert_eq!(
             receivers(&answer.fragments),
@@ -409,7 +409,7 @@ async fn thirty_thousand_keys_give_the_exact_answer() {
         assert_eq!(outcome["statements_run"], 3, "{backend:?}: {outcome}");
 
         let sql = "SELECT count(*), count(DISTINCT t.tenant_id) FROM social.main.clients c JOIN housing.main.tenants t \
-                   ON t.nhs_no = c.nhs_number WHERE t.tenant_id > 1000";
+                   ON t.nhs_no = c.nhs_number WHERE t.tenant_id > 1000 AND c.client_id > '' AND c.client_id < 'zz'";
         let (rows, _, fragments) = keyed.answer(&session, sql).await.unwrap();
         assert_eq!(receivers(&fragments), BTreeSet::from([("social".to_owned(), "housing".to_owned())]), "{backend:?}");
         assert_eq!(rows, [[tenants.to_string(), "29980".to_owned()]], "{backend:?}");
