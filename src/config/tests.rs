@@ -1,4 +1,4 @@
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use wayleave_connector_api::{Form, KeyFormat, Scheme, TableName};
 
