@@ -119,7 +119,8 @@ pub fn cannot_fail(expr: &Expr, schema: &DFSchema) -> bool {
     }
 }
 
-fn holds_subquery(expr: &Expr) -> bool {
+/// Whether an expression asks another plan for its value; one that cannot be walked is taken to.
+pub fn holds_subquery(expr: &Expr) -> bool {
     use datafusion::common::tree_node::TreeNode;
     expr.exists(|part| {
         Ok(matches!(part, Expr::ScalarSubquery(_) | Expr::Exists(_) | Expr::InSubquery(_) | Expr::SetComparison(_)))

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use datafusion::common::NullEquality;
-use datafusion::common::tree_node::TreeNode;
 use datafusion::logical_expr::{Expr, Join, JoinType};
 use wayleave_connector_api as source;
 use wayleave_connector_api::{JoinKind, Relation, SemiKind, Support};
@@ -12,7 +11,7 @@ use super::estimate;
 use super::lineage::{disclosing_agencies, key_scheme};
 use super::node::{KeyedJoinNode, Side};
 use super::piece::{Carved, Piece, place_key_slot, subject_scheme};
-use crate::expression::push_exact;
+use crate::expression::{holds_subquery, push_exact};
 
 /// The sides that may be narrowed by the other's keys without changing the answer: rows of that side that match nothing
 /// must not appear in it.
@@ -50,7 +49,7 @@ pub(super) fn keyed_join(join: &Join, receivers: &[Side], left: &Carved, right: 
 fn keyed_towards(join: &Join, receiver: Side, target: &Carved) -> Option<KeyedJoinNode> {
     let Carved::Source(target) = target else { return None };
     if join.on.iter().any(|(left, right)| !matches!((left, right), (Expr::Column(_), Expr::Column(_))))
-        || join.filter.as_ref().is_some_and(has_subquery)
+        || join.filter.as_ref().is_some_and(holds_subquery)
         || join.null_equality != NullEquality::NullEqualsNothing
     {
         return None;
@@ -153,9 +152,4 @@ pub(super) fn join_at_source(join: &Join, left: &Piece, right: &Piece) -> Option
         origins: left.origins.iter().chain(&right.origins).cloned().collect(),
         counting: left.counting.and(right.counting),
     })
-}
-
-fn has_subquery(expr: &Expr) -> bool {
-    expr.exists(|part| Ok(matches!(part, Expr::ScalarSubquery(_) | Expr::Exists(_) | Expr::InSubquery(_))))
-        .unwrap_or(true)
 }
