@@ -10,13 +10,10 @@ use std::sync::Arc;
 use datafusion::catalog::default_table_source::source_as_provider;
 use datafusion::common::tree_node::{Transformed, TreeNodeRecursion};
 use datafusion::common::{DFSchemaRef, DataFusionError, internal_err, plan_err};
-use datafusion::logical_expr::expr::AggregateFunction as AggregateCall;
 use datafusion::logical_expr::utils::split_conjunction;
-use datafusion::logical_expr::{
-    Aggregate, Expr, FetchType, Filter, Join, Limit, LogicalPlan, Projection, SkipType, Sort, Union,
-};
+use datafusion::logical_expr::{Expr, FetchType, Filter, Join, Limit, LogicalPlan, Projection, SkipType, Sort, Union};
 use wayleave_connector_api as source;
-use wayleave_connector_api::{AggregateFunction, NullsOrder, OutputColumn, Relation, SortDirection, Support};
+use wayleave_connector_api::{NullsOrder, Relation, SortDirection, Support};
 
 use super::estimate;
 use super::join::{join_at_source, keyed_join, receivers};
@@ -66,7 +63,7 @@ impl Carver {
         }
     }
 
-    fn carve(&self, plan: &LogicalPlan) -> Result<Carved, DataFusionError> {
+    pub(super) fn carve(&self, plan: &LogicalPlan) -> Result<Carved, DataFusionError> {
         // Plans inside expressions (scalar subqueries) are carved on their own.
         let plan = plan
             .clone()
@@ -128,11 +125,11 @@ impl Carver {
         }
     }
 
-    fn rebuilt(&self, plan: &LogicalPlan, inputs: Vec<LogicalPlan>) -> Result<Carved, DataFusionError> {
+    pub(super) fn rebuilt(&self, plan: &LogicalPlan, inputs: Vec<LogicalPlan>) -> Result<Carved, DataFusionError> {
         Ok(Carved::Local(plan.with_new_exprs(plan.expressions(), inputs)?))
     }
 
-    fn pushes(&self) -> bool {
+    pub(super) fn pushes(&self) -> bool {
         self.level == PushdownLevel::Full
     }
 
@@ -198,7 +195,7 @@ impl Carver {
     }
 
     /// Closes a piece with the columns that these expressions use, and no others.
-    fn close_narrowed<'e>(
+    pub(super) fn close_narrowed<'e>(
         &self,
         piece: Piece,
         exprs: impl Iterator<Item = &'e Expr>,
@@ -214,54 +211,6 @@ impl Carver {
         }
         let used: Vec<usize> = used.into_iter().collect();
         piece.narrow(&used)?.close()
-    }
-
-    fn aggregate(&self, aggregate: &Aggregate) -> Result<Carved, DataFusionError> {
-        let piece = match self.carve(&aggregate.input)? {
-            Carved::Source(piece) if self.pushes() => *piece,
-            other => {
-                let input = self.close(other)?;
-                return self.rebuilt(&LogicalPlan::Aggregate(aggregate.clone()), vec![input]);
-            }
-        };
-        let outputs = piece.outputs();
-        let dialect = piece.agency.dialect();
-        let groups = all(&aggregate.group_expr, |expr| {
-            let group = push_exact(expr, &piece.schema, &outputs, dialect)?;
-            // A constant in GROUP BY is a position to most databases.
-            if matches!(group, source::Expr::Literal(_)) {
-                return Err(KeptHere("grouping by a constant is done here".to_owned()));
-            }
-            exact(dialect.group_support(&group.output(&outputs)))?;
-            Ok(group)
-        });
-        let aggregates = all(&aggregate.aggr_expr, |expr| {
-            let position = aggregate.group_expr.len() + aggregate.aggr_expr.iter().position(|e| e == expr).unwrap_or(0);
-            let data_type = aggregate
-                .schema
-                .fields()
-                .get(position)
-                .map(|field| field.data_type().clone())
-                .ok_or_else(|| KeptHere("its type is not known".to_owned()))?;
-            aggregate_call(expr, &piece, &outputs, data_type)
-        });
-        let deliverable = aggregate.schema.fields().iter().all(|field| deliverable(field.data_type()));
-        match (groups, aggregates) {
-            (Ok(groups), Ok(aggregates)) if deliverable && !(groups.is_empty() && aggregates.is_empty()) => {
-                Ok(Carved::Source(Box::new(Piece {
-                    rows: estimate::grouped(piece.rows, groups.len()),
-                    relation: Relation::Aggregate { input: Box::new(piece.relation), groups, aggregates },
-                    schema: Arc::clone(&aggregate.schema),
-                    ordering: Vec::new(),
-                    ..piece
-                })))
-            }
-            _ => {
-                let used = aggregate.group_expr.iter().chain(&aggregate.aggr_expr);
-                let input = self.close_narrowed(piece, used)?;
-                self.rebuilt(&LogicalPlan::Aggregate(aggregate.clone()), vec![input])
-            }
-        }
     }
 
     fn sort(&self, sort: &Sort) -> Result<Carved, DataFusionError> {
@@ -395,55 +344,21 @@ impl Carver {
     }
 }
 
-fn aggregate_call(
-    expr: &Expr,
-    piece: &Piece,
-    outputs: &[OutputColumn],
-    data_type: datafusion::arrow::datatypes::DataType,
-) -> Result<source::Aggregate, KeptHere> {
-    let dialect = piece.agency.dialect();
-    let Expr::AggregateFunction(AggregateCall { func, params }) = unaliased(expr) else {
-        return Err(KeptHere("only plain aggregate calls are pushed".to_owned()));
-    };
-    if !params.order_by.is_empty() || params.null_treatment.is_some() {
-        return Err(KeptHere("an aggregate over an order is made here".to_owned()));
-    }
-    let function = match func.name() {
-        "count" => AggregateFunction::Count,
-        "sum" => AggregateFunction::Sum,
-        "min" => AggregateFunction::Min,
-        "max" => AggregateFunction::Max,
-        other => return Err(KeptHere(format!("aggregate `{other}` is made here"))),
-    };
-    let [argument] = params.args.as_slice() else {
-        return Err(KeptHere("an aggregate of several arguments is made here".to_owned()));
-    };
-    let argument = match (function, argument) {
-        (AggregateFunction::Count, Expr::Literal(value, _)) if !value.is_null() && !params.distinct => None,
-        _ => Some(push_exact(argument, &piece.schema, outputs, dialect)?),
-    };
-    let filter =
-        params.filter.as_deref().map(|filter| push_exact(filter, &piece.schema, outputs, dialect)).transpose()?;
-    let call = source::Aggregate { function, argument, distinct: params.distinct, filter, data_type };
-    exact(dialect.aggregate_support(&call, outputs))?;
-    Ok(call)
-}
-
-fn unaliased(expr: &Expr) -> &Expr {
+pub(super) fn unaliased(expr: &Expr) -> &Expr {
     match expr {
         Expr::Alias(alias) => unaliased(&alias.expr),
         other => other,
     }
 }
 
-fn exact(support: Support) -> Result<(), KeptHere> {
+pub(super) fn exact(support: Support) -> Result<(), KeptHere> {
     match support {
         Support::Exact => Ok(()),
         Support::Superset { reason } | Support::Local { reason } => Err(KeptHere(reason.to_owned())),
     }
 }
 
-fn all<T, U>(items: &[T], translate: impl Fn(&T) -> Result<U, KeptHere>) -> Result<Vec<U>, KeptHere> {
+pub(super) fn all<T, U>(items: &[T], translate: impl Fn(&T) -> Result<U, KeptHere>) -> Result<Vec<U>, KeptHere> {
     items.iter().map(translate).collect()
 }
 

@@ -5,6 +5,7 @@
 //! What spans agencies stays DataFusion's. INVARIANT: nothing reaches a source but a fragment made here, and every fragment's
 //! SQL is checked against policy's own obligations before it may run.
 
+mod aggregate;
 mod carve;
 mod estimate;
 mod expand;

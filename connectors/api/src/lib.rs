@@ -20,6 +20,7 @@ mod catalog;
 mod connector;
 mod dialect;
 mod error;
+mod expr;
 mod fragment;
 mod render;
 mod subject;
@@ -29,9 +30,10 @@ pub use catalog::{Collation, Column, ColumnType, Table, TableKind, TableName, Ta
 pub use connector::{BatchStream, Connector, ServerInfo, Statement};
 pub use dialect::{Comparison, Dialect, Support, TextUse};
 pub use error::ConnectorError;
+pub use expr::{CompareOp, Existence, Expr, Mask, OutputColumn, Probe};
 pub use fragment::{
-    Aggregate, AggregateFunction, CompareOp, Existence, Expr, Fragment, JoinKind, KeySlot, Mask, NullsOrder,
-    OutputColumn, Probe, Relation, Scan, ScanReason, SemiKind, SortDirection, SortKey,
+    Aggregate, AggregateFunction, Fragment, JoinKind, KeySlot, NullsOrder, Relation, Scan, ScanReason, SemiKind,
+    SortDirection, SortKey,
 };
 pub use render::{Audience, render_fragment, render_policy_conjuncts};
 pub use subject::{Form, KeyFormat, Scheme};

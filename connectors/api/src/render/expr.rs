@@ -1,0 +1,143 @@
+//! Expressions as SQL: each comes in parentheses of its own where it is not atomic.
+
+use super::{Renderer, Scope};
+use crate::{Aggregate, Comparison, Existence, Expr, Probe, SortKey, TextUse};
+
+impl Renderer<'_> {
+    pub(super) fn probe(&self, probe: &Probe, existence: Existence, enclosing: &Scope) -> String {
+        let alias = format!("p{}", enclosing.depth + 1);
+        let outer = enclosing.columns.iter().map(|(sql, _)| sql.clone()).collect();
+        let scope = self.base_scope(&alias, &probe.columns, outer, enclosing.depth + 1);
+        let conjuncts: Vec<String> = probe.predicates.iter().map(|predicate| self.expr(predicate, &scope)).collect();
+        let word = match existence {
+            Existence::Required => "EXISTS",
+            Existence::Forbidden => "NOT EXISTS",
+        };
+        let condition =
+            if conjuncts.is_empty() { String::new() } else { format!(" WHERE {}", conjuncts.join(" AND ")) };
+        format!("{word} (SELECT 1 FROM {}{condition})", self.table(&probe.table, &alias))
+    }
+
+    pub(super) fn aggregate(&self, call: &Aggregate, scope: &Scope) -> String {
+        let types = scope.types();
+        let argument = call.argument.as_ref().map(|expr| {
+            let output = expr.output(&types);
+            let text_use = match (call.function, call.distinct) {
+                (crate::AggregateFunction::Min | crate::AggregateFunction::Max, _) => Some(TextUse::Order),
+                (_, true) => Some(TextUse::Equality),
+                (crate::AggregateFunction::Count | crate::AggregateFunction::Sum, false) => None,
+            };
+            let sql = self.expr(expr, scope);
+            text_use.map_or(sql.clone(), |text_use| self.dialect.text(&sql, &output, text_use))
+        });
+        let argument = match (&call.filter, argument) {
+            (None, argument) => argument,
+            (Some(filter), argument) => {
+                let value = argument.unwrap_or_else(|| "1".to_owned());
+                Some(format!("CASE WHEN {} THEN {value} END", self.expr(filter, scope)))
+            }
+        };
+        self.dialect.aggregate(call, argument.as_deref())
+    }
+
+    pub(super) fn sort_key(&self, key: &SortKey, scope: &Scope) -> String {
+        let output = key.expr.output(&scope.types());
+        let sql = self.expr(&key.expr, scope);
+        self.dialect.sort_key(&self.dialect.text(&sql, &output, TextUse::Order), key.direction, key.nulls)
+    }
+
+    /// An expression; what is not atomic comes in parentheses of its own.
+    pub(super) fn expr(&self, expr: &Expr, scope: &Scope) -> String {
+        let all = |exprs: &[Expr], word: &str, empty: &str| {
+            if exprs.is_empty() {
+                return empty.to_owned();
+            }
+            let parts: Vec<String> = exprs.iter().map(|part| self.expr(part, scope)).collect();
+            format!("({})", parts.join(word))
+        };
+        match expr {
+            Expr::Column(index) => scope.columns.get(*index).map_or_else(|| "NULL".to_owned(), |(sql, _)| sql.clone()),
+            Expr::Outer(index) => scope.outer.get(*index).cloned().unwrap_or_else(|| "NULL".to_owned()),
+            Expr::Literal(value) => self.dialect.literal(value),
+            Expr::Compare { op, left, right } => {
+                let text_use = if op.is_equality() { TextUse::Equality } else { TextUse::Order };
+                let left = self.operand(left, scope, text_use);
+                let right = self.operand(right, scope, text_use);
+                format!("({})", self.dialect.compare(Comparison { op: *op, left: &left, right: &right }))
+            }
+            Expr::And(exprs) => all(exprs, " AND ", "(1 = 1)"),
+            Expr::Or(exprs) => all(exprs, " OR ", "(1 = 0)"),
+            Expr::Not(inner) => format!("(NOT {})", self.expr(inner, scope)),
+            Expr::IsNull(inner) => format!("({} IS NULL)", self.expr(inner, scope)),
+            Expr::IsNotNull(inner) => format!("({} IS NOT NULL)", self.expr(inner, scope)),
+            Expr::InList { expr, list, negated } => {
+                if list.is_empty() {
+                    return if *negated { "(1 = 1)".to_owned() } else { "(1 = 0)".to_owned() };
+                }
+                if let (Expr::Column(index), Some(base), Some(texts)) = (expr.as_ref(), &scope.base, texts_of(list)) {
+                    let place = base.get(*index).zip(scope.columns.get(*index));
+                    if let (Some((quoted, (_, output))), false) = (place, *negated) {
+                        return format!("({})", self.dialect.column_in_texts(quoted, output, &texts));
+                    }
+                }
+                let operand = self.operand(expr, scope, TextUse::Equality);
+                let values: Vec<String> = list.iter().map(|value| self.dialect.literal(value)).collect();
+                let word = if *negated { "NOT IN" } else { "IN" };
+                format!("({operand} {word} ({}))", values.join(", "))
+            }
+            Expr::Like { expr, pattern, negated } => {
+                let like = self.dialect.like(&self.operand(expr, scope, TextUse::Equality), pattern);
+                if *negated { format!("(NOT ({like}))") } else { format!("({like})") }
+            }
+            Expr::Case { branches, otherwise } => {
+                let mut sql = "(CASE".to_owned();
+                for (when, then) in branches {
+                    sql.push_str(&format!(" WHEN {} THEN {}", self.expr(when, scope), self.expr(then, scope)));
+                }
+                if let Some(otherwise) = otherwise {
+                    sql.push_str(&format!(" ELSE {}", self.expr(otherwise, scope)));
+                }
+                sql.push_str(" END)");
+                sql
+            }
+            Expr::Coalesce(exprs) => match exprs.as_slice() {
+                [] => "NULL".to_owned(),
+                [only] => self.expr(only, scope),
+                many => {
+                    let parts: Vec<String> = many.iter().map(|part| self.expr(part, scope)).collect();
+                    format!("coalesce({})", parts.join(", "))
+                }
+            },
+            Expr::Widen { expr, to } => self.dialect.widen(&self.expr(expr, scope), to),
+            Expr::CanonicalKey { expr, format } => self.dialect.canonical_key(&self.expr(expr, scope), *format),
+            Expr::WrittenKey { expr, format } => self.dialect.written_key(&self.expr(expr, scope), *format),
+            Expr::Mask { expr, mask } => {
+                let output = expr.output(&scope.types());
+                self.dialect.mask(&self.expr(expr, scope), &output, *mask)
+            }
+            Expr::DateOf(inner) => {
+                let output = inner.output(&scope.types());
+                self.dialect.date_of(&self.expr(inner, scope), &output)
+            }
+            Expr::Exists { probe, existence } => self.probe(probe, *existence, scope),
+        }
+    }
+
+    pub(super) fn operand(&self, expr: &Expr, scope: &Scope, text_use: TextUse) -> String {
+        let sql = self.expr(expr, scope);
+        match expr {
+            // One collated side is enough, and literals have none of their own.
+            Expr::Literal(_) | Expr::Outer(_) => sql,
+            _ => self.dialect.text(&sql, &expr.output(&scope.types()), text_use),
+        }
+    }
+}
+
+fn texts_of(list: &[crate::Value]) -> Option<Vec<String>> {
+    list.iter()
+        .map(|value| match value {
+            crate::Value::Text(text) => Some(text.clone()),
+            _ => None,
+        })
+        .collect()
+}
