@@ -18,6 +18,7 @@ mod node;
 mod physical;
 mod piece;
 mod proof;
+mod rearrange;
 mod run;
 
 pub use carve::{FederatedPlan, PushdownLevel, federate};
