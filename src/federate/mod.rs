@@ -11,6 +11,7 @@ mod estimate;
 mod expand;
 mod fragment_exec;
 mod join;
+mod kept;
 mod keyed_join_exec;
 mod lineage;
 mod node;
@@ -21,6 +22,7 @@ mod run;
 
 pub use carve::{FederatedPlan, PushdownLevel, federate};
 pub use fragment_exec::FragmentExec;
+pub use kept::Kept;
 pub use keyed_join_exec::KeyedJoinExec;
 pub use node::{FragmentNode, KeyedJoinNode, Origin, Side};
 pub use physical::{PlannedFragment, plan_physical, planned_fragments};
