@@ -22,6 +22,7 @@ use super::join_at_source::join_at_source;
 use super::kept::{Kept, written};
 use super::node::{Counting, FragmentNode, KeyedJoinNode, OrderedBy, Side};
 use super::piece::{Carved, Piece, deliverable};
+use super::rearrange::rearrange;
 use super::scalar_subquery::joined_with_subqueries;
 use crate::catalog::Agency;
 use crate::error::Error;
@@ -54,7 +55,11 @@ pub struct FederatedPlan {
 pub fn federate(enforced: &EnforcedPlan, level: PushdownLevel) -> Result<FederatedPlan, Error> {
     let carver = Carver { level, kept: RefCell::default() };
     let failed = |error: DataFusionError| Error::Plan { message: error.strip_backtrace() };
-    let plan = carver.carve(enforced.plan()).and_then(|carved| carver.close(carved)).map_err(failed)?;
+    let plan = match level {
+        PushdownLevel::Full => rearrange(enforced.plan()).map_err(failed)?,
+        PushdownLevel::ReleasedRelations => enforced.plan().clone(),
+    };
+    let plan = carver.carve(&plan).and_then(|carved| carver.close(carved)).map_err(failed)?;
     Ok(FederatedPlan { plan, obligations: enforced.obligations(), kept: carver.kept.into_inner() })
 }
 

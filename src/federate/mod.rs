@@ -21,6 +21,7 @@ mod order;
 mod physical;
 mod piece;
 mod proof;
+mod rearrange;
 mod run;
 mod scalar_subquery;
 mod window;

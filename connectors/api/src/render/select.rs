@@ -70,6 +70,7 @@ impl Select {
     }
 
     pub fn sql(self, dialect: &dyn Dialect) -> String {
+        let ending = if self.is_limited() { dialect.limit(self.limit, self.offset) } else { String::new() };
         let outputs: Vec<String> = if self.outputs.is_empty() {
             // A SELECT of no columns is refused by most databases: one constant stands for the row.
             vec![format!("1 AS {}", dialect.quote_identifier("c1"))]
@@ -100,9 +101,7 @@ impl Select {
             sql.push_str(" ORDER BY ");
             sql.push_str(&self.order_by.join(", "));
         }
-        if self.is_limited() {
-            sql.push_str(&dialect.limit(self.limit, self.offset));
-        }
+        sql.push_str(&ending);
         sql
     }
 }
