@@ -15,6 +15,7 @@ mod join;
 mod join_at_source;
 mod kept;
 mod keyed_join_exec;
+mod keys;
 mod lineage;
 mod node;
 mod order;
