@@ -19,6 +19,7 @@ use datafusion::physical_expr::{Distribution, EquivalenceProperties, Partitionin
 use datafusion::physical_plan::execution_plan::{Boundedness, EmissionType};
 use datafusion::physical_plan::joins::utils::{JoinFilter, JoinOn};
 use datafusion::physical_plan::joins::{HashJoinExec, PartitionMode};
+use datafusion::physical_plan::metrics::{BaselineMetrics, ExecutionPlanMetricsSet, MetricsSet};
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{
     DisplayAs, DisplayFormatType, ExecutionPlan, InputDistributionRequirements, PlanProperties,
@@ -40,6 +41,7 @@ pub struct KeyedJoinExec {
     pub(super) giver: Arc<dyn ExecutionPlan>,
     pub(super) join: KeyedJoin,
     properties: Arc<PlanProperties>,
+    metrics: ExecutionPlanMetricsSet,
 }
 
 /// What does not change when the giver is replanned.
@@ -64,7 +66,7 @@ impl KeyedJoinExec {
             EmissionType::Final,
             Boundedness::Bounded,
         ));
-        Self { giver, join, properties }
+        Self { giver, join, properties, metrics: ExecutionPlanMetricsSet::new() }
     }
 
     /// The fragment that waits for keys.
@@ -137,15 +139,19 @@ impl KeyedJoin {
 
     fn keys_to_send(&self, keys: Vec<String>, run: &QueryRun) -> Option<Vec<String>> {
         let count = u32::try_from(keys.len()).map_or(f64::from(u32::MAX), f64::from);
-        if count > ALWAYS_SENT && count > self.receiver.rows() * SCAN_SHARE {
-            return None;
+        if count > ALWAYS_SENT {
+            run.decided_by_statistics(self.receiver.id);
+            if count > self.receiver.rows() * SCAN_SHARE {
+                return None;
+            }
         }
         if !keys.is_empty() {
-            run.add_disclosure(Disclosed {
+            let disclosed = Disclosed {
                 from: self.discloses.clone(),
                 to: self.receiver.agency.name.clone(),
                 keys: u64::try_from(keys.len()).unwrap_or(u64::MAX),
-            });
+            };
+            run.add_disclosure(self.receiver.id, disclosed);
         }
         Some(keys)
     }
@@ -219,6 +225,10 @@ impl ExecutionPlan for KeyedJoinExec {
         }
     }
 
+    fn metrics(&self) -> Option<MetricsSet> {
+        Some(self.metrics.clone_inner())
+    }
+
     fn execute(
         &self,
         partition: usize,
@@ -230,7 +240,10 @@ impl ExecutionPlan for KeyedJoinExec {
         let giver = self.giver.execute(0, Arc::clone(&context))?;
         let join = self.join.clone();
         let schema = Arc::clone(&join.schema);
-        let joined = stream::once(join.run(giver, context)).try_flatten();
+        let measured = BaselineMetrics::new(&self.metrics, partition);
+        let joined = stream::once(join.run(giver, context)).try_flatten().inspect_ok(move |batch| {
+            measured.record_output(batch.num_rows());
+        });
         Ok(Box::pin(RecordBatchStreamAdapter::new(schema, joined)))
     }
 }
