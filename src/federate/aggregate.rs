@@ -10,6 +10,7 @@ use wayleave_connector_api::{AggregateFunction, OutputColumn, Relation};
 
 use super::carve::{Carver, all, exact, unaliased};
 use super::estimate;
+use super::kept::listed;
 use super::piece::{Carved, Piece, deliverable};
 use crate::expression::{KeptHere, push_exact};
 
@@ -54,7 +55,13 @@ impl Carver {
                     ..piece
                 })))
             }
-            _ => {
+            (groups, aggregates) => {
+                if let Err(why) = &groups {
+                    self.keep(Some(&piece.agency), format!("group by {}", listed(&aggregate.group_expr)), why);
+                }
+                if let Err(why) = &aggregates {
+                    self.keep(Some(&piece.agency), format!("aggregate {}", listed(&aggregate.aggr_expr)), why);
+                }
                 let used = aggregate.group_expr.iter().chain(&aggregate.aggr_expr);
                 let input = self.close_narrowed(piece, used)?;
                 self.rebuilt(&LogicalPlan::Aggregate(aggregate.clone()), vec![input])

@@ -5,13 +5,14 @@ use std::sync::Arc;
 use datafusion::common::NullEquality;
 use datafusion::logical_expr::{Expr, Join, JoinType};
 use wayleave_connector_api as source;
-use wayleave_connector_api::{JoinKind, Relation, SemiKind, Support};
+use wayleave_connector_api::{JoinKind, Relation, SemiKind};
 
+use super::carve::exact;
 use super::estimate;
 use super::lineage::{disclosing_agencies, key_scheme};
 use super::node::{KeyedJoinNode, Side};
 use super::piece::{Carved, Piece, place_key_slot, subject_scheme};
-use crate::expression::{holds_subquery, push_exact};
+use crate::expression::{KeptHere, holds_subquery, push_exact};
 
 /// The sides that may be narrowed by the other's keys without changing the answer: rows of that side that match nothing
 /// must not appear in it.
@@ -87,32 +88,34 @@ fn keyed_towards(join: &Join, receiver: Side, target: &Carved) -> Option<KeyedJo
     None
 }
 
-pub(super) fn join_at_source(join: &Join, left: &Piece, right: &Piece) -> Option<Piece> {
+/// The join as one piece of the source.
+///
+/// # Errors
+/// [`KeptHere`] where the source does not make it as we do, or its parts move less than it does.
+pub(super) fn join_at_source(join: &Join, left: &Piece, right: &Piece) -> Result<Piece, KeptHere> {
+    let kept = |why: &str| Err(KeptHere(why.to_owned()));
     if join.null_aware || join.null_equality != NullEquality::NullEqualsNothing {
-        return None;
+        return kept("NULLs are compared here");
     }
-    // A product of two tables is made here: it would move more rows than its parts.
     if join.on.is_empty() && join.filter.is_none() {
-        return None;
+        return kept("a product of two tables would move more rows than its parts");
     }
     let dialect = left.agency.dialect();
     let mut outputs = left.outputs();
     let width = outputs.len();
     outputs.extend(right.outputs());
-    let both = left.schema.join(&right.schema).ok()?;
+    let both = left.schema.join(&right.schema).map_err(|_| KeptHere("its columns clash".to_owned()))?;
     let mut on = Vec::with_capacity(join.on.len() + 1);
     for (left_key, right_key) in &join.on {
-        let left_key = push_exact(left_key, &left.schema, &left.outputs(), dialect).ok()?;
-        let right_key = push_exact(right_key, &right.schema, &right.outputs(), dialect).ok()?;
+        let left_key = push_exact(left_key, &left.schema, &left.outputs(), dialect)?;
+        let right_key = push_exact(right_key, &right.schema, &right.outputs(), dialect)?;
         let right_key = right_key.map_columns(&|column| source::Expr::Column(column + width));
         let condition = source::Expr::equal(left_key, right_key);
-        if dialect.support(&condition, &outputs) != Support::Exact {
-            return None;
-        }
+        exact(dialect.support(&condition, &outputs))?;
         on.push(condition);
     }
     if let Some(filter) = &join.filter {
-        on.push(push_exact(filter, &both, &outputs, dialect).ok()?);
+        on.push(push_exact(filter, &both, &outputs, dialect)?);
     }
     let (relation, rows) = match join.join_type {
         JoinType::Inner | JoinType::Left | JoinType::Right | JoinType::Full => {
@@ -140,9 +143,11 @@ pub(super) fn join_at_source(join: &Join, left: &Piece, right: &Piece) -> Option
             };
             (relation, left.rows * 0.5)
         }
-        JoinType::RightSemi | JoinType::RightAnti | JoinType::LeftMark | JoinType::RightMark => return None,
+        JoinType::RightSemi | JoinType::RightAnti | JoinType::LeftMark | JoinType::RightMark => {
+            return kept("this kind of join is made here");
+        }
     };
-    Some(Piece {
+    Ok(Piece {
         agency: Arc::clone(&left.agency),
         relation,
         schema: Arc::clone(&join.schema),

@@ -11,6 +11,7 @@ mod estimate;
 mod expand;
 mod fragment_exec;
 mod join;
+mod kept;
 mod keyed_join_exec;
 mod lineage;
 mod meter;
@@ -22,6 +23,7 @@ mod run;
 
 pub use carve::{FederatedPlan, PushdownLevel, federate};
 pub use fragment_exec::FragmentExec;
+pub use kept::Kept;
 pub use keyed_join_exec::KeyedJoinExec;
 pub use meter::Measured;
 pub use node::{Counting, FragmentNode, KeyedJoinNode, Origin, Side};
