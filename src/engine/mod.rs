@@ -287,6 +287,7 @@ impl Engine {
             federated: federated.plan,
             physical,
             fragments,
+            kept: federated.kept,
             agreements: enforced.agreements(),
             notices,
             planning: started.elapsed(),

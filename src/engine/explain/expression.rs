@@ -47,6 +47,27 @@ pub(super) fn order(keys: &[SortExpr], glossary: &Glossary) -> String {
     cut(&Writer { glossary, depth: 0 }.order(keys), LONGEST)
 }
 
+/// A text in which names that the planner made up are replaced by what they stand for.
+pub(super) fn without_made_up_names(text: &str, glossary: &Glossary) -> String {
+    let is_part = |c: char| c.is_alphanumeric() || c == '_';
+    let mut plain = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(start) = rest.find(is_part) {
+        let (before, from) = rest.split_at_checked(start).unwrap_or((rest, ""));
+        let end = from.find(|c| !is_part(c)).unwrap_or(from.len());
+        let (name, after) = from.split_at_checked(end).unwrap_or((from, ""));
+        plain.push_str(before);
+        match glossary.meaning_of_name(name) {
+            Some(Meaning::Expr(expr)) if is_made_up(name) => plain.push_str(&words(expr, glossary)),
+            Some(Meaning::Match) => plain.push_str(MATCH),
+            Some(Meaning::Expr(_)) | None => plain.push_str(name),
+        }
+        rest = after;
+    }
+    plain.push_str(rest);
+    plain
+}
+
 /// A name, in quotes where SQL needs them.
 pub(super) fn identifier(name: &str) -> String {
     if is_identifier(name) { name.to_owned() } else { format!("\"{}\"", name.replace('"', "\"\"")) }

@@ -72,6 +72,11 @@ impl Glossary {
         self.meanings.get(&key(column))
     }
 
+    /// What a name stands for in any relation.
+    pub fn meaning_of_name(&self, name: &str) -> Option<&Meaning> {
+        self.meanings.iter().find(|((_, known), _)| known == name).map(|(_, meaning)| meaning)
+    }
+
     fn meaning_of(&self, expr: &Expr) -> Option<&Meaning> {
         match expr {
             Expr::Column(column) => self.meaning(column),

@@ -22,9 +22,10 @@ use serde::{Serialize, Serializer};
 use wayleave_connector_api::Audience;
 
 use super::answer::{Notice, agreements_of};
-use crate::federate::{PlannedFragment, QueryRun};
+use crate::federate::{self, PlannedFragment, QueryRun};
 use crate::policy::files::{Agreement, Consent, Decision};
 use counted::Chains;
+use expression::without_made_up_names;
 use glossary::Glossary;
 pub(super) use request::Request;
 pub use request::{ExplainFormat, Run, Timing};
@@ -42,6 +43,8 @@ pub(super) struct QueryPlan {
     pub federated: LogicalPlan,
     pub physical: Arc<dyn ExecutionPlan>,
     pub fragments: Vec<PlannedFragment>,
+    /// What no agency could do.
+    pub kept: Vec<federate::Kept>,
     pub agreements: BTreeMap<String, Arc<Agreement>>,
     pub notices: Vec<Notice>,
     pub planning: Duration,
@@ -307,7 +310,7 @@ impl QueryPlan {
                 .enumerate()
                 .map(|(position, fragment)| self.fragment(position + 1, fragment, audience, told.as_ref()))
                 .collect(),
-            kept: Vec::new(),
+            kept: self.kept.iter().map(|kept| kept_here(kept, &glossary)).collect(),
             agreements: self
                 .agreements
                 .values()
@@ -420,6 +423,10 @@ impl Measurements<'_> {
             total_ms: measured.map(|measured| milliseconds(measured.total)),
         })
     }
+}
+
+fn kept_here(kept: &federate::Kept, glossary: &Glossary) -> Kept {
+    Kept { agency: kept.agency.clone(), what: without_made_up_names(&kept.what, glossary), why: kept.why.clone() }
 }
 
 fn consent(agreement: &Agreement) -> ConsentPlan {
