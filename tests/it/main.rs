@@ -15,6 +15,7 @@ mod adversarial;
 mod architecture;
 mod differential;
 mod disclosure;
+mod explain;
 mod faults;
 mod generator;
 mod harness;
