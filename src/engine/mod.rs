@@ -18,7 +18,7 @@ use datafusion::datasource::ViewTable;
 use datafusion::execution::memory_pool::GreedyMemoryPool;
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::execution::session_state::SessionStateBuilder;
-use datafusion::execution::{SessionState, TaskContext};
+use datafusion::execution::{FunctionRegistry, SessionState, TaskContext};
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_plan::{ExecutionPlan, execute_stream};
 use datafusion::prelude::SessionConfig;
@@ -35,6 +35,7 @@ use crate::audit::{AgreementRef, AuditLog, Disclosure, Intent, Refusal, SourceSt
 use crate::catalog::Agencies;
 use crate::config::{Config, ViewConfig};
 use crate::error::Error;
+use crate::expression::{OverflowIsAnError, exact_sum};
 use crate::federate::{PlannedFragment, PushdownLevel, QueryRun, federate, plan_physical, planned_fragments};
 use crate::names::QualifiedTable;
 use crate::policy::files::PolicySet;
@@ -425,7 +426,15 @@ fn base_state() -> Result<SessionState, Error> {
         .with_memory_pool(Arc::new(GreedyMemoryPool::new(MEMORY_LIMIT_BYTES)))
         .build_arc()
         .map_err(|error| Error::Execution { message: error.strip_backtrace() })?;
-    Ok(SessionStateBuilder::new_with_default_features().with_config(config).with_runtime_env(runtime).build())
+    let mut state = SessionStateBuilder::new_with_default_features()
+        .with_config(config)
+        .with_runtime_env(runtime)
+        .with_analyzer_rule(Arc::new(OverflowIsAnError))
+        .build();
+    state
+        .register_udaf(Arc::new(exact_sum()))
+        .map_err(|error| Error::Execution { message: error.strip_backtrace() })?;
+    Ok(state)
 }
 
 fn session_state(base: &SessionState, names: &Arc<SessionNames>) -> SessionState {

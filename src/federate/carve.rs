@@ -16,6 +16,7 @@ use wayleave_connector_api as source;
 use wayleave_connector_api::{NullsOrder, Relation, SortDirection, Support};
 
 use super::estimate;
+use super::exact_average::averages_as_sums;
 use super::join::{join_at_source, keyed_join, receivers};
 use super::node::{Counting, FragmentNode, KeyedJoinNode, OrderedBy, Side};
 use super::piece::{Carved, Piece, deliverable};
@@ -47,7 +48,8 @@ pub struct FederatedPlan {
 pub fn federate(enforced: &EnforcedPlan, level: PushdownLevel) -> Result<FederatedPlan, Error> {
     let carver = Carver { level };
     let failed = |error: DataFusionError| Error::Plan { message: error.strip_backtrace() };
-    let plan = carver.carve(enforced.plan()).and_then(|carved| carver.close(carved)).map_err(failed)?;
+    let plan = averages_as_sums(enforced.plan().clone()).map_err(failed)?;
+    let plan = carver.carve(&plan).and_then(|carved| carver.close(carved)).map_err(failed)?;
     Ok(FederatedPlan { plan, obligations: enforced.obligations() })
 }
 
