@@ -19,4 +19,5 @@ mod faults;
 mod generator;
 mod harness;
 mod slt;
+mod tpch;
 mod withdrawal;
