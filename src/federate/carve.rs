@@ -19,6 +19,7 @@ use super::estimate;
 use super::join::{join_at_source, keyed_join, receivers};
 use super::node::{Counting, FragmentNode, KeyedJoinNode, OrderedBy, Side};
 use super::piece::{Carved, Piece, deliverable};
+use super::rearrange::rearrange;
 use crate::error::Error;
 use crate::expression::{KeptHere, Pushed, push, push_exact};
 use crate::policy::{EnforcedPlan, Obligation, ReleasedTable};
@@ -47,7 +48,11 @@ pub struct FederatedPlan {
 pub fn federate(enforced: &EnforcedPlan, level: PushdownLevel) -> Result<FederatedPlan, Error> {
     let carver = Carver { level };
     let failed = |error: DataFusionError| Error::Plan { message: error.strip_backtrace() };
-    let plan = carver.carve(enforced.plan()).and_then(|carved| carver.close(carved)).map_err(failed)?;
+    let plan = match level {
+        PushdownLevel::Full => rearrange(enforced.plan()).map_err(failed)?,
+        PushdownLevel::ReleasedRelations => enforced.plan().clone(),
+    };
+    let plan = carver.carve(&plan).and_then(|carved| carver.close(carved)).map_err(failed)?;
     Ok(FederatedPlan { plan, obligations: enforced.obligations() })
 }
 

@@ -17,6 +17,7 @@ mod node;
 mod physical;
 mod piece;
 mod proof;
+mod rearrange;
 mod run;
 
 pub use carve::{FederatedPlan, PushdownLevel, federate};
