@@ -79,8 +79,6 @@ impl Progress {
 
 impl From<DataFusionError> for Error {
     fn from(error: DataFusionError) -> Self {
-            eprintln!("{error:?}");
-        }
         own_error(&error).unwrap_or_else(|| Self::Execution { message: cause(error.find_root()).to_owned() })
     }
 }
