@@ -7,7 +7,7 @@
 //! ```
 //!
 //! It needs PostgreSQL's programs, as the tests do. The agencies `orders` and `parts` have a PostgreSQL server each, `customers`
-//! an SQLite file; the layout is that of the first test in `tests/it/tpch`. Each engine answers each query once to warm up,
+//! an SQLite file; with `--swapped` it is the other way round. Each engine answers each query once to warm up,
 //! then `--runs` times (3); the table has medians. Every answer of ours is compared with the single server's, and a query
 //! that differs is marked. What moved is what agencies sent: rows, and bytes as they arrived in Arrow. DuckDB's rows are
 //! those that its scans of the attached databases gave.
@@ -39,11 +39,12 @@ use std::time::{Duration, Instant};
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 use clap::Parser;
 use futures::TryStreamExt;
+use tokio_postgres::{Client, NoTls};
 use wayleave::config::Config;
 use wayleave::engine::Engine;
 use wayleave_connector_testkit::PostgresServer;
 
-use agencies::{AGENCIES, Database, ORDERS_AND_PARTS_IN_POSTGRES};
+use agencies::{AGENCIES, CUSTOMERS_IN_POSTGRES, Database, ORDERS_AND_PARTS_IN_POSTGRES};
 
 const WHOLE: &str = "tpch_whole";
 
@@ -61,6 +62,9 @@ struct Options {
     /// A Python that has DuckDB.
     #[arg(long)]
     python: Option<String>,
+    /// Orders and parts in SQLite, customers in PostgreSQL.
+    #[arg(long)]
+    swapped: bool,
     /// Prints the SQL that each agency receives.
     #[arg(long)]
     plans: bool,
@@ -68,6 +72,9 @@ struct Options {
     #[arg(long, hide = true)]
     bench: bool,
 }
+
+/// Each agency's kind of database, in DuckDB's words, and its URL or file.
+type Locations = BTreeMap<&'static str, (&'static str, String)>;
 
 /// What one query took and moved.
 struct Measured {
@@ -100,30 +107,51 @@ async fn main() {
         .filter(|(name, _)| options.queries.is_empty() || options.queries.contains(name))
         .collect();
     eprintln!("filling the databases at scale {}", options.scale);
-    let servers = [(); 3].map(|()| PostgresServer::start().unwrap());
-    let [orders, parts, whole] = &servers;
-    let location = |agency: &str| match agency {
-        "orders" => orders.url("tpch_orders"),
-        "parts" => parts.url("tpch_parts"),
-        _ => root.join("customers.db").display().to_string(),
-    };
-    agencies::fill_postgres(orders, "tpch_orders", "orders", options.scale).await;
-    agencies::fill_postgres(parts, "tpch_parts", "parts", options.scale).await;
-    agencies::fill_sqlite(&root.join("customers.db"), "customers", options.scale);
-    agencies::fill_whole(whole, WHOLE, options.scale).await;
-    agencies::write_deployment(root, &ORDERS_AND_PARTS_IN_POSTGRES, location);
+    let layout = if options.swapped { CUSTOMERS_IN_POSTGRES } else { ORDERS_AND_PARTS_IN_POSTGRES };
+    let whole = PostgresServer::start().unwrap();
+    agencies::fill_whole(&whole, WHOLE, options.scale).await;
+    // Kept to the end: a server goes with its value.
+    let mut servers = Vec::new();
+    let mut locations: Locations = BTreeMap::new();
+    for (agency, database) in layout {
+        let location = match database {
+            Database::Postgres => {
+                let server = PostgresServer::start().unwrap();
+                agencies::fill_postgres(&server, agency, agency, options.scale).await;
+                let url = server.url(agency);
+                servers.push(server);
+                ("postgres", url)
+            }
+            Database::Sqlite => {
+                let file = root.join(format!("{agency}.db"));
+                agencies::fill_sqlite(&file, agency, options.scale);
+                ("sqlite", file.display().to_string())
+            }
+        };
+        locations.insert(agency, location);
+    }
+    agencies::write_deployment(root, &layout, |agency| locations[agency].1.clone());
     let engine = Engine::open(Config::load(&root.join("wayleave.toml")).unwrap()).await.unwrap();
 
+    let (client, connection) = tokio_postgres::connect(&whole.url(WHOLE), NoTls).await.unwrap();
+    tokio::spawn(connection);
     let mut measured = Vec::new();
     for (name, sql) in &queries {
         eprintln!("{name}");
-        measured.push((name.clone(), measure(&engine, whole, name, sql, &options).await));
+        measured.push((name.clone(), measure(&engine, &whole, &client, name, sql, &options).await));
     }
-    let attached = options.python.as_deref().map(|python| duckdb(python, root, location, &queries, options.runs));
+    let attached = options.python.as_deref().map(|python| duckdb(python, root, &locations, &queries, options.runs));
     println!("{}", table(&measured, &attached.unwrap_or_default()));
 }
 
-async fn measure(engine: &Engine, whole: &PostgresServer, name: &str, sql: &str, options: &Options) -> Measured {
+async fn measure(
+    engine: &Engine,
+    server: &PostgresServer,
+    whole: &Client,
+    name: &str,
+    sql: &str,
+    options: &Options,
+) -> Measured {
     let mut times = Vec::new();
     let mut last = None;
     for _ in 0..=options.runs {
@@ -148,12 +176,12 @@ async fn measure(engine: &Engine, whole: &PostgresServer, name: &str, sql: &str,
         rows.extend((0..batch.num_rows()).map(|row| columns.iter().map(|c| c.value(row).to_string()).collect()));
     }
     let mut whole_times = Vec::new();
-    let mut expected = Vec::new();
     for _ in 0..=options.runs {
         let started = Instant::now();
-        expected = whole.query_rows(WHOLE, sql).await.unwrap_or_else(|error| panic!("{name}: {error}"));
+        whole.simple_query(sql).await.unwrap_or_else(|error| panic!("{name}: {error}"));
         whole_times.push(started.elapsed());
     }
+    let expected = server.query_rows(WHOLE, sql).await.unwrap_or_else(|error| panic!("{name}: {error}"));
     let agrees = equality::difference(&rows, &equality::shown(expected));
     Measured { rows: rows.len(), agrees, moved, ours: median(&times), whole: median(&whole_times) }
 }
@@ -168,18 +196,11 @@ fn median(times: &[Duration]) -> Duration {
 fn duckdb(
     python: &str,
     root: &Path,
-    location: impl Fn(&str) -> String,
+    locations: &Locations,
     queries: &[(String, String)],
     runs: usize,
 ) -> BTreeMap<String, Attached> {
-    let databases: BTreeMap<&str, (&str, String)> = ORDERS_AND_PARTS_IN_POSTGRES
-        .iter()
-        .map(|(agency, database)| match database {
-            Database::Postgres => (*agency, ("postgres", location(agency))),
-            Database::Sqlite => (*agency, ("sqlite", location(agency))),
-        })
-        .collect();
-    let request = serde_json::json!({ "databases": databases, "queries": queries, "runs": runs });
+    let request = serde_json::json!({ "databases": locations, "queries": queries, "runs": runs });
     let file = root.join("duckdb.json");
     std::fs::write(&file, request.to_string()).unwrap();
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/tpch/duckdb_attached.py");
@@ -232,7 +253,7 @@ fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut grouped = String::new();
     for (position, digit) in digits.chars().enumerate() {
-        if position > 0 && (digits.len() - position) % 3 == 0 {
+        if position > 0 && (digits.len() - position).is_multiple_of(3) {
             grouped.push(',');
         }
         grouped.push(digit);

@@ -262,14 +262,14 @@ pub fn write_deployment(root: &Path, layout: &Layout, location: impl Fn(&str) ->
             Database::Postgres => ("connector = \"postgres\"\nurl", "public"),
             Database::Sqlite => ("connector = \"sqlite\"\npath", "main"),
         };
-        write!(config, "\n[agency.{agency}]\n{connection} = {:?}\n", location(agency)).unwrap();
+        writeln!(config, "\n[agency.{agency}]\n{connection} = {:?}", location(agency)).unwrap();
         let others: Vec<&str> = AGENCIES.into_iter().filter(|other| other != agency).collect();
         for table in tables_of(agency) {
             let columns: Vec<&str> = table.columns.iter().map(|(name, _)| *name).collect();
             let name = table.name;
-            write!(
+            writeln!(
                 shares,
-                "\n[[share]]\ntable = \"{agency}.{schema}.{name}\"\ncolumns = {columns:?}\ndisclose_keys_to = {others:?}\n",
+                "\n[[share]]\ntable = \"{agency}.{schema}.{name}\"\ncolumns = {columns:?}\ndisclose_keys_to = {others:?}",
             )
             .unwrap();
         }
