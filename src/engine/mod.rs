@@ -15,8 +15,6 @@ use datafusion::arrow::datatypes::DataType;
 use datafusion::catalog::TableProvider;
 use datafusion::common::{DataFusionError, SchemaError};
 use datafusion::datasource::ViewTable;
-use datafusion::execution::memory_pool::GreedyMemoryPool;
-use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::execution::session_state::SessionStateBuilder;
 use datafusion::execution::{SessionState, TaskContext};
 use datafusion::logical_expr::LogicalPlan;
@@ -33,8 +31,9 @@ pub use answer::{Answer, FragmentReport, Notice, Progress};
 
 use crate::audit::{AgreementRef, AuditLog, Disclosure, Intent, Refusal, SourceStatement};
 use crate::catalog::Agencies;
-use crate::config::{Config, ViewConfig};
+use crate::config::{Config, Limits, ViewConfig};
 use crate::error::Error;
+use crate::execution::{Memory, MemoryLimits, MemoryUse, QueryMemory, physical_rules};
 use crate::federate::{PlannedFragment, PushdownLevel, QueryRun, federate, plan_physical, planned_fragments};
 use crate::names::QualifiedTable;
 use crate::policy::files::PolicySet;
@@ -43,9 +42,6 @@ use crate::registry;
 use crate::session::Session;
 use crate::unified::unified_sql;
 use catalogs::{Catalogs, HOME, SessionNames, UNIFIED};
-
-/// Memory that all running queries may use together; past it a query fails alone.
-const MEMORY_LIMIT_BYTES: usize = 4 << 30;
 
 /// How long an agency may take to answer whether it is there.
 const PING_DEADLINE: Duration = Duration::from_secs(10);
@@ -57,6 +53,7 @@ pub struct Engine {
     views: BTreeMap<String, ViewConfig>,
     audit: Arc<AuditLog>,
     base: SessionState,
+    memory: Memory,
     pushdown: PushdownLevel,
 }
 
@@ -125,7 +122,9 @@ impl Engine {
         set.check_agencies(&agencies.names().map(str::to_owned).collect())?;
         let audit = Arc::new(AuditLog::open(&config.audit.directory)?);
         let policy = Arc::new(Policy::new(set, agencies, config.pseudonyms.clone(), clock));
-        Ok(Self { policy, views: config.views, audit, base: base_state()?, pushdown: PushdownLevel::Full })
+        let memory = Memory::new(&memory_limits(&config.limits))?;
+        let base = base_state(&memory);
+        Ok(Self { policy, views: config.views, audit, base, memory, pushdown: PushdownLevel::Full })
     }
 
     /// The same engine with another level of pushdown: for differential tests, which run every query both ways.
@@ -155,11 +154,13 @@ impl Engine {
         let planned = self.planned(session, &query_id, sql, statement).await?;
         self.audit.intent(intent(session, &query_id, sql, &planned, &self.policy.set().hash)).await?;
         let run = Arc::new(QueryRun::new(&query_id));
-        let context = task_context(&planned.state, &run);
+        let memory = Arc::new(self.memory.for_query(planned.state.runtime_env())?);
+        let context = task_context(&planned.state, &run, &memory);
         let started = Instant::now();
         // A plan that cannot start is an answer that fails at once, so that its outcome is recorded like any other.
         let batches = execute_stream(Arc::clone(&planned.physical), context)
             .unwrap_or_else(|error| answer::failed(planned.physical.schema(), error));
+        let batches = memory.explained(batches);
         Ok(answer::start(query_id, batches, run, Arc::clone(&self.audit), started, planned.notices, planned.fragments))
     }
 
@@ -402,6 +403,11 @@ impl Engine {
         futures::future::join_all(pings).await
     }
 
+    /// What all running queries hold in memory and on disk.
+    pub fn memory_in_use(&self) -> MemoryUse {
+        self.memory.in_use()
+    }
+
     /// Waits until every audit record given so far is on disk.
     ///
     /// # Errors
@@ -411,7 +417,16 @@ impl Engine {
     }
 }
 
-fn base_state() -> Result<SessionState, Error> {
+fn memory_limits(limits: &Limits) -> MemoryLimits {
+    MemoryLimits {
+        query: usize::try_from(limits.query_memory).unwrap_or(usize::MAX),
+        process: usize::try_from(limits.process_memory).unwrap_or(usize::MAX),
+        spill: limits.spill_disk,
+        spill_directory: limits.spill_directory.clone(),
+    }
+}
+
+fn base_state(memory: &Memory) -> SessionState {
     let mut config = SessionConfig::new()
         .with_default_catalog_and_schema(HOME, UNIFIED)
         .with_create_default_catalog_and_schema(false)
@@ -421,11 +436,11 @@ fn base_state() -> Result<SessionState, Error> {
     // `0.5` is exact, as it is in every source: a binary float would make comparisons with decimals inexact.
     options.sql_parser.parse_float_as_decimal = true;
     options.sql_parser.map_string_types_to_utf8view = false;
-    let runtime = RuntimeEnvBuilder::new()
-        .with_memory_pool(Arc::new(GreedyMemoryPool::new(MEMORY_LIMIT_BYTES)))
-        .build_arc()
-        .map_err(|error| Error::Execution { message: error.strip_backtrace() })?;
-    Ok(SessionStateBuilder::new_with_default_features().with_config(config).with_runtime_env(runtime).build())
+    memory.configure(options);
+    SessionStateBuilder::new_with_default_features()
+        .with_config(config)
+        .with_physical_optimizer_rules(physical_rules())
+        .build()
 }
 
 fn session_state(base: &SessionState, names: &Arc<SessionNames>) -> SessionState {
@@ -434,10 +449,10 @@ fn session_state(base: &SessionState, names: &Arc<SessionNames>) -> SessionState
         .build()
 }
 
-fn task_context(state: &SessionState, run: &Arc<QueryRun>) -> Arc<TaskContext> {
+fn task_context(state: &SessionState, run: &Arc<QueryRun>, memory: &Arc<QueryMemory>) -> Arc<TaskContext> {
     let context = TaskContext::from(state);
-    let config = context.session_config().clone().with_extension(Arc::clone(run));
-    Arc::new(context.with_session_config(config))
+    let config = context.session_config().clone().with_extension(Arc::clone(run)).with_extension(Arc::clone(memory));
+    Arc::new(context.with_session_config(config).with_runtime(Arc::clone(memory.runtime())))
 }
 
 /// Operators that one statement may chain: planning goes down a level a link, and its time grows with their square.

@@ -12,6 +12,7 @@ mod expand;
 mod fragment_exec;
 mod join;
 mod keyed_join_exec;
+mod keys;
 mod lineage;
 mod node;
 mod physical;

@@ -18,6 +18,7 @@ mod disclosure;
 mod faults;
 mod generator;
 mod harness;
+mod memory;
 mod slt;
 mod tpch;
 mod withdrawal;

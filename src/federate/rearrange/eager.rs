@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use datafusion::arrow::datatypes::DataType;
-use datafusion::common::{Column, DataFusionError, ScalarValue};
+use datafusion::common::{Column, DFSchema, DataFusionError, ScalarValue};
 use datafusion::functions_aggregate::sum::sum_udaf;
 use datafusion::logical_expr::expr::{AggregateFunction, AggregateFunctionParams};
 use datafusion::logical_expr::{
@@ -50,8 +50,25 @@ fn split(aggregate: &Aggregate) -> Result<Option<LogicalPlan>, DataFusionError> 
     if agency_of(&aggregate.input).is_some() || aggregate.group_expr.iter().any(|group| !plain(group)) {
         return Ok(None);
     }
+    for extremes in [Extremes::InParts, Extremes::Whole] {
+        if let Some(made) = split_with(aggregate, extremes)? {
+            return Ok(Some(made));
+        }
+    }
+    Ok(None)
+}
+
+/// What is done with `min` and `max`, which may be made early but need not be: duplicates do not change them.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Extremes {
+    InParts,
+    Whole,
+}
+
+fn split_with(aggregate: &Aggregate, extremes: Extremes) -> Result<Option<LogicalPlan>, DataFusionError> {
     let schema = aggregate.input.schema();
-    let calls: Option<Vec<Call>> = aggregate.aggr_expr.iter().map(|call| take_apart(call, schema.as_ref())).collect();
+    let calls: Option<Vec<Call>> =
+        aggregate.aggr_expr.iter().map(|call| take_apart(call, schema.as_ref(), extremes)).collect();
     let Some(calls) = calls else { return Ok(None) };
     let mut wanted = Wanted::default();
     wanted.keep.extend(aggregate.group_expr.iter().flat_map(columns_of));
@@ -114,7 +131,7 @@ fn restored(aggregate: &Aggregate, calls: &[Call], outer: LogicalPlan) -> Result
     Ok(LogicalPlan::Projection(Projection::try_new(exprs, Arc::new(outer))?))
 }
 
-fn take_apart(call: &Expr, schema: &datafusion::common::DFSchema) -> Option<Call> {
+fn take_apart(call: &Expr, schema: &DFSchema, extremes: Extremes) -> Option<Call> {
     let Expr::AggregateFunction(AggregateFunction { func, params }) = unaliased(call) else { return None };
     let AggregateFunctionParams { args, distinct, filter, order_by, null_treatment } = params;
     let whole = args.iter().chain(filter.as_deref());
@@ -126,6 +143,7 @@ fn take_apart(call: &Expr, schema: &datafusion::common::DFSchema) -> Option<Call
         _ => return None,
     };
     let above = match func.name() {
+        "min" | "max" if extremes == Extremes::Whole => return Some(Call::Whole(unaliased(call).clone())),
         "min" | "max" => Above::Again,
         "count" | "sum" if *distinct => return Some(Call::Whole(unaliased(call).clone())),
         "sum" => Above::Again,
