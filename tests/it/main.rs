@@ -22,4 +22,5 @@ mod harness;
 mod memory;
 mod pushed;
 mod slt;
+mod tpch;
 mod withdrawal;
