@@ -19,5 +19,6 @@ mod faults;
 mod generator;
 mod harness;
 mod memory;
+mod pushed;
 mod slt;
 mod withdrawal;
