@@ -178,14 +178,16 @@ impl QueryPool {
 
 /// An operator in words, from the name under which it reserves memory.
 fn operator(consumer: &str) -> &'static str {
-    let is = |part: &str| consumer.contains(part);
-    match () {
-        () if is("Join") || is("join") => "a join",
-        () if is("Sort") || is("TopK") => "a sort",
-        () if is("Aggregate") || is("Hash") => "an aggregate",
-        () if is("Window") => "a window function",
-        () => "an operator",
-    }
+    let words = [
+        ("Join", "a join"),
+        ("join", "a join"),
+        ("Sort", "a sort"),
+        ("TopK", "a sort"),
+        ("Aggregate", "an aggregate"),
+        ("Hash", "an aggregate"),
+        ("Window", "a window function"),
+    ];
+    words.into_iter().find(|(part, _)| consumer.contains(part)).map_or("an operator", |(_, word)| word)
 }
 
 impl fmt::Debug for QueryPool {

@@ -19,10 +19,17 @@ const FORBIDDEN: &[(&[&str], &[&str])] = &[
     (&["diagnostic", "names"], &["error", "session", "catalog", "audit", "expression"]),
     (&["config"], &["cli", "demo", "engine", "federate", "policy", "registry", "unified", "audit"]),
     // Stages: each takes the type that the one before it made, and none knows a driver.
-    (&["policy"], &["audit", "cli", "demo", "engine", "federate", "registry", "unified"]),
+    (&["policy"], &["audit", "cli", "demo", "engine", "execution", "federate", "registry", "unified"]),
     (&["federate"], &["audit", "cli", "config", "demo", "engine", "registry", "unified"]),
     (&["unified"], &["audit", "cli", "demo", "engine", "federate", "registry"]),
     (&["registry"], &["audit", "cli", "demo", "engine", "federate", "policy", "unified"]),
+    (
+        &["execution"],
+        &[
+            "audit", "catalog", "cli", "config", "demo", "engine", "federate", "policy", "registry", "session",
+            "unified",
+        ],
+    ),
     (&["engine"], &["cli", "demo"]),
     (&["demo"], &["cli"]),
     (&["error"], &["cli", "demo", "engine", "federate", "policy", "registry", "unified"]),

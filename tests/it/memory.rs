@@ -26,7 +26,7 @@ const PATIENTS: &str = "WITH RECURSIVE numbers(n) AS (SELECT 1000 UNION ALL SELE
     SELECT n, NULL, CASE WHEN n % 5 > 0 THEN printf('%0130d', (n * 7907) % 29009) END, '1950-01-01' FROM numbers";
 
 /// Larger than the memory of one query, one way or another.
-const LARGE: [(&str, &str); 9] = [
+const LARGE: [(&str, &str); 10] = [
     ("sort", "SELECT role, incident_id FROM police.main.incidents ORDER BY role, incident_id"),
     ("group", "SELECT role, count(*), min(kind), sum(severity) FROM police.main.incidents GROUP BY role"),
     ("distinct", "SELECT DISTINCT role, kind FROM police.main.incidents"),
@@ -54,6 +54,11 @@ const LARGE: [(&str, &str); 9] = [
         "not exists",
         "SELECT i.incident_id, i.role FROM police.main.incidents i
          WHERE NOT EXISTS (SELECT 1 FROM health.main.patients p WHERE p.name = i.role AND p.patient_id > i.severity)",
+    ),
+    (
+        "not in",
+        "SELECT i.incident_id, i.role FROM police.main.incidents i
+         WHERE i.role NOT IN (SELECT p.name FROM health.main.patients p WHERE p.name IS NOT NULL)",
     ),
     (
         "join and group",

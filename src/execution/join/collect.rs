@@ -5,7 +5,7 @@ use std::sync::Arc;
 use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::common::utils::memory::RecordBatchMemoryCounter;
-use datafusion::common::{DataFusionError, JoinSide, internal_datafusion_err};
+use datafusion::common::{DataFusionError, JoinSide, NullEquality, internal_datafusion_err};
 use datafusion::execution::memory_pool::{MemoryConsumer, MemoryReservation};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_plan::joins::HashJoinExec;
@@ -13,7 +13,7 @@ use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use futures::stream;
 
 use super::pairs::join_partitions;
-use super::partition::{Keys, Partition, Partitioner};
+use super::partition::{Keys, Nulls, Partition, Partitioner};
 use super::run::{Need, Sides, join_in_memory, leaves_room};
 use crate::execution::memory::QueryMemory;
 use crate::execution::spill::SpillStore;
@@ -192,5 +192,10 @@ pub(super) fn keys_of(template: &HashJoinExec, side: JoinSide) -> Keys {
         JoinSide::Right => Arc::clone(right),
         JoinSide::Left | JoinSide::None => Arc::clone(left),
     });
-    Keys { expressions: expressions.collect(), nulls: template.null_equality() }
+    let nulls = match (template.null_aware, template.null_equality()) {
+        (true, _) => Nulls::Apart,
+        (false, NullEquality::NullEqualsNothing) => Nulls::Spread,
+        (false, NullEquality::NullEqualsNull) => Nulls::Hashed,
+    };
+    Keys { expressions: expressions.collect(), nulls }
 }

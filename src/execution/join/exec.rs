@@ -59,9 +59,13 @@ fn with_spilling_joins(plan: Arc<dyn ExecutionPlan>) -> Result<Arc<dyn Execution
     .data()
 }
 
-/// NOT IN looks at all rows of the other side at once: its partitions would not be independent.
+/// NOT IN with a further condition looks at pairs of rows in a way of its own, which stays DataFusion's.
 fn spills(join: &HashJoinExec) -> bool {
-    !join.null_aware && *join.partition_mode() != PartitionMode::Auto
+    match join.partition_mode() {
+        PartitionMode::CollectLeft => !join.null_aware || join.filter().is_none(),
+        PartitionMode::Partitioned => !join.null_aware,
+        PartitionMode::Auto => false,
+    }
 }
 
 /// A hash join whose left side is collected, in memory or on disk.

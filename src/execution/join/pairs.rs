@@ -48,7 +48,7 @@ struct PairJoin {
 pub(super) fn join_partitions(
     template: Arc<HashJoinExec>,
     side: JoinSide,
-    partitions: Vec<Partition>,
+    mut partitions: Vec<Partition>,
     mut other: SendableRecordBatchStream,
     context: Arc<TaskContext>,
     store: Arc<SpillStore>,
@@ -65,6 +65,13 @@ pub(super) fn join_partitions(
         // The other side's operators may let go of what they hold.
         drop(other);
         let others = partitioner.finish()?;
+        let template = match template.null_aware {
+            true => match without_nulls(&template, &mut partitions, &others)? {
+                Some(template) => Arc::new(template),
+                None => return Ok(()),
+            },
+            false => template,
+        };
         let mut pairs: Vec<Pair> = partitions
             .into_iter()
             .zip(others)
@@ -83,6 +90,23 @@ pub(super) fn join_partitions(
         Ok(())
     });
     Box::pin(RecordBatchStreamAdapter::new(schema, joined))
+}
+
+/// What NOT IN comes to once all rows of the other side have been seen; nothing where one of them is NULL.
+fn without_nulls(
+    template: &HashJoinExec,
+    partitions: &mut Vec<Partition>,
+    others: &[Partition],
+) -> Result<Option<HashJoinExec>, DataFusionError> {
+    let (Some(nulls), false) = (others.last(), others.is_empty()) else { return Ok(None) };
+    if nulls.rows() > 0 {
+        return Ok(None);
+    }
+    if others.iter().any(|other| other.rows() > 0) {
+        // NULL is not in nothing, but whether it is in something is unknown.
+        partitions.pop();
+    }
+    template.builder().reset_state().with_null_aware(false).recompute_properties().build().map(Some)
 }
 
 impl PairJoin {

@@ -10,7 +10,7 @@ use datafusion::arrow::ipc::reader::StreamReader;
 use datafusion::arrow::ipc::writer::StreamWriter;
 use datafusion::common::hash_utils::{RandomState, create_hashes};
 use datafusion::common::utils::memory::get_record_batch_memory_size;
-use datafusion::common::{DataFusionError, NullEquality, internal_datafusion_err};
+use datafusion::common::{DataFusionError, internal_datafusion_err};
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::execution::memory_pool::{MemoryConsumer, MemoryLimit, MemoryPool, MemoryReservation};
 use datafusion::physical_expr::PhysicalExpr;
@@ -37,7 +37,18 @@ const BYTES_IN_BLOCK: usize = 1 << 20;
 #[derive(Clone, Debug)]
 pub(super) struct Keys {
     pub expressions: Vec<Arc<dyn PhysicalExpr>>,
-    pub nulls: NullEquality,
+    pub nulls: Nulls,
+}
+
+/// Where rows without a key go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Nulls {
+    /// NULL equals NULL: by its hash, like any key.
+    Hashed,
+    /// NULL equals nothing, so that any partition is right.
+    Spread,
+    /// Into a partition of their own, after all others: NOT IN asks whether there are any.
+    Apart,
 }
 
 /// Writes rows of one side to disk.
@@ -49,7 +60,7 @@ pub(super) struct Partitioner {
     gathering: Vec<Gathering>,
     gathered: usize,
     room: MemoryReservation,
-    /// Where the next row without a key goes: it equals nothing, so that any partition is right.
+    /// Where the next row without a key goes, where those are spread.
     spread: usize,
 }
 
@@ -98,7 +109,8 @@ impl Partitioner {
             rows: 0,
             written: Partition { schema: Arc::clone(&schema), file: Arc::clone(&file), blocks: Vec::new() },
         };
-        let gathering = std::iter::repeat_with(gathering).take(FAN_OUT).collect();
+        let apart = usize::from(keys.nulls == Nulls::Apart);
+        let gathering = std::iter::repeat_with(gathering).take(FAN_OUT + apart).collect();
         let hashing = RandomState::with_seed(0x7761_796c_6561_7665 ^ u64::from(depth).rotate_left(32));
         Ok(Self { keys, schema, hashing, gathering, gathered: 0, room, spread: 0 })
     }
@@ -134,7 +146,7 @@ impl Partitioner {
 
     /// What was written, a partition each; equal keys have equal positions, whatever side they are of.
     pub fn finish(mut self) -> Result<Vec<Partition>, DataFusionError> {
-        for partition in 0..FAN_OUT {
+        for partition in 0..self.gathering.len() {
             self.write(partition)?;
         }
         Ok(self.gathering.into_iter().map(|gathering| gathering.written).collect())
@@ -150,15 +162,20 @@ impl Partitioner {
         let mut hashes = vec![0; batch.num_rows()];
         create_hashes(&keys, &self.hashing, &mut hashes)?;
         let without_key = match self.keys.nulls {
-            NullEquality::NullEqualsNothing => keys.iter().filter_map(|key| key.logical_nulls()).collect(),
-            NullEquality::NullEqualsNull => Vec::new(),
+            Nulls::Spread | Nulls::Apart => keys.iter().filter_map(|key| key.logical_nulls()).collect(),
+            Nulls::Hashed => Vec::new(),
         };
-        let mut rows = vec![Vec::new(); FAN_OUT];
+        let mut rows = vec![Vec::new(); self.gathering.len()];
         let fan_out = u64::try_from(FAN_OUT).unwrap_or(u64::MAX);
         for (row, hash) in hashes.into_iter().enumerate() {
             let partition = if without_key.iter().any(|nulls| nulls.is_null(row)) {
-                self.spread = (self.spread + 1) % FAN_OUT;
-                self.spread
+                match self.keys.nulls {
+                    Nulls::Apart => FAN_OUT,
+                    Nulls::Spread | Nulls::Hashed => {
+                        self.spread = (self.spread + 1) % FAN_OUT;
+                        self.spread
+                    }
+                }
             } else {
                 // The upper half: the hash table below looks at the lower one.
                 usize::try_from((hash >> 32) % fan_out).unwrap_or_default()

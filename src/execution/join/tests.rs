@@ -145,7 +145,8 @@ fn sorted(batches: &[RecordBatch]) -> Vec<Vec<u8>> {
     rows
 }
 
-async fn assert_same(join: &HashJoinExec, limit: usize, about: &str) {
+/// Joins within a limit and without one, and gives the number of rows.
+async fn assert_same(join: &HashJoinExec, limit: usize, about: &str) -> usize {
     let expected = collect(Arc::new(join.builder().build().unwrap()), Arc::new(TaskContext::default())).await.unwrap();
     let (memory, directory) = memory(limit);
     let (context, query) = context(&memory);
@@ -161,6 +162,7 @@ async fn assert_same(join: &HashJoinExec, limit: usize, about: &str) {
     assert!(used.spill_written_bytes > 0, "{about}: nothing went to disk, so that nothing was tested");
     assert_eq!((used.reserved_bytes, used.spilled_bytes, used.spill_files), (0, 0, 0), "{about}");
     assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 0, "{about}: a spill file has a name");
+    found.len()
 }
 
 #[tokio::test]
@@ -201,6 +203,27 @@ async fn nulls_that_equal_each_other_meet_in_one_partition() {
         let (left, right) = (rows(7, 5000, 150, Spread::Even), rows(8, 20, 10, Spread::Even));
         let join = hash_join(left, right, join_type, None, NullEquality::NullEqualsNull);
         assert_same(&join, MB, &format!("{join_type}")).await;
+    }
+}
+
+#[tokio::test]
+async fn not_in_sees_every_null_of_the_other_side() {
+    let with_nulls = rows(21, 5000, 150, Spread::Even);
+    let key = |batch: &RecordBatch| datafusion::arrow::compute::is_not_null(batch.column(0)).unwrap();
+    let without: Vec<RecordBatch> = rows(22, 300, 10, Spread::Even)
+        .iter()
+        .map(|batch| datafusion::arrow::compute::filter_record_batch(batch, &key(batch)).unwrap())
+        .collect();
+    let none = vec![without[0].slice(0, 0)];
+    let cases = [("a NULL", rows(23, 300, 10, Spread::Even), 0), ("none", none, 5000), ("no NULL", without, 3000)];
+    for (about, right, at_least) in cases {
+        let on = (Arc::new(Column::new("key", 0)) as _, Arc::new(Column::new("key", 0)) as _);
+        let (left, right) = (table(with_nulls.clone()), table(right));
+        let (mode, nulls) = (PartitionMode::CollectLeft, NullEquality::NullEqualsNothing);
+        let join =
+            HashJoinExec::try_new(left, right, vec![on], None, &JoinType::LeftAnti, None, mode, nulls, true).unwrap();
+        let rows = assert_same(&join, MB, about).await;
+        assert!(rows >= at_least && (at_least > 0 || rows == 0), "{about}: {rows}");
     }
 }
 
