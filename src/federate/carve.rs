@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use datafusion::catalog::default_table_source::source_as_provider;
 use datafusion::common::tree_node::{Transformed, TreeNodeRecursion};
-use datafusion::common::{DFSchemaRef, DataFusionError, internal_err, plan_err};
+use datafusion::common::{DFSchemaRef, DataFusionError, plan_err};
 use datafusion::logical_expr::utils::split_conjunction;
 use datafusion::logical_expr::{Expr, Filter, Join, LogicalPlan, Projection, Union};
 use wayleave_connector_api as source;
@@ -21,7 +21,7 @@ use super::exact_average::averages_as_sums;
 use super::join::{keyed_join, receivers};
 use super::join_at_source::join_at_source;
 use super::kept::{Kept, written};
-use super::node::{Counting, FragmentNode, KeyedJoinNode, OrderedBy, Side};
+use super::node::{Counting, FragmentNode, OrderedBy, Side};
 use super::piece::{Carved, Piece, deliverable};
 use super::rearrange::rearrange;
 use super::scalar_subquery::joined_with_subqueries;
@@ -399,11 +399,6 @@ pub(super) fn for_each_fragment(
     plan.apply_with_subqueries(|node| {
         if let Some(fragment) = FragmentNode::of(node) {
             visit(fragment);
-        } else if let Some(keyed) = KeyedJoinNode::of(node) {
-            match FragmentNode::of(keyed.receiver_plan()) {
-                Some(fragment) => visit(fragment),
-                None => return internal_err!("a keyed join without a receiver"),
-            }
         }
         Ok(TreeNodeRecursion::Continue)
     })?;

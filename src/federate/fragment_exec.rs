@@ -187,7 +187,7 @@ fn as_delivered(batch: &RecordBatch, schema: &Arc<Schema>) -> Result<RecordBatch
     Ok(batch.clone().with_schema(Arc::clone(schema))?)
 }
 
-fn without_key_slots(relation: &Relation) -> Relation {
+pub(super) fn without_key_slots(relation: &Relation) -> Relation {
     match relation.clone() {
         Relation::Scan(mut scan) => {
             scan.keys = None;

@@ -1,13 +1,12 @@
 //! Joins: inside one source where it can, with keys sent where an agreement discloses them, here otherwise.
 
-use std::sync::Arc;
-
 use datafusion::common::NullEquality;
 use datafusion::logical_expr::{Expr, Join, JoinType};
 
-use super::lineage::{disclosing_agencies, key_scheme};
+use super::key_slot::{Keys, with_input};
+use super::lineage::key_scheme;
 use super::node::{KeyedJoinNode, Side};
-use super::piece::{Carved, place_key_slot, subject_scheme};
+use super::piece::Carved;
 use crate::expression::holds_subquery;
 
 /// The sides that may be narrowed by the other's keys without changing the answer: rows of that side that match nothing
@@ -34,7 +33,7 @@ pub(super) fn keyed_join(join: &Join, receivers: &[Side], left: &Carved, right: 
                 Side::Left => (right, left),
                 Side::Right => (left, right),
             };
-            Some((giver.rows(), target.rows(), keyed_towards(join, *receiver, target)?))
+            Some((giver.rows(), target.rows(), keyed_towards(join, *receiver)?))
         })
         .collect();
     // Where both may give, the clearly smaller does; where one may, it does unless it is the larger.
@@ -43,46 +42,27 @@ pub(super) fn keyed_join(join: &Join, receivers: &[Side], left: &Carved, right: 
     allowed.into_iter().next().map(|(_, _, keyed)| keyed)
 }
 
-fn keyed_towards(join: &Join, receiver: Side, target: &Carved) -> Option<KeyedJoinNode> {
-    let Carved::Source(target) = target else { return None };
-    if target.is_unsigned() {
-        return None;
-    }
+fn keyed_towards(join: &Join, receiver: Side) -> Option<KeyedJoinNode> {
     if join.on.iter().any(|(left, right)| !matches!((left, right), (Expr::Column(_), Expr::Column(_))))
         || join.filter.as_ref().is_some_and(holds_subquery)
         || join.null_equality != NullEquality::NullEqualsNothing
     {
         return None;
     }
-    let (giver_plan, _) = match receiver {
+    let (giver, target) = match receiver {
         Side::Left => (&join.right, &join.left),
         Side::Right => (&join.left, &join.right),
     };
-    let discloses = disclosing_agencies(giver_plan, &target.agency.name)?;
-    for (pair, (left, right)) in join.on.iter().enumerate() {
+    join.on.iter().enumerate().find_map(|(pair, (left, right))| {
         let (Expr::Column(given), Expr::Column(received)) = (match receiver {
             Side::Left => (right, left),
             Side::Right => (left, right),
         }) else {
-            continue;
+            return None;
         };
-        let Some(output) = target.schema.maybe_index_of_column(received) else { continue };
-        let Some(scheme) = subject_scheme(&target.relation, output) else { continue };
-        if key_scheme(giver_plan, given) != Some(scheme) {
-            continue;
-        }
-        let mut narrowed = target.as_ref().clone();
-        if !place_key_slot(&mut narrowed.relation, output) {
-            continue;
-        }
-        narrowed.ordering = Vec::new();
-        let narrowed = Arc::new(narrowed.into_node().ok()?.into_plan());
-        let mut join = join.clone();
-        match receiver {
-            Side::Left => join.left = narrowed,
-            Side::Right => join.right = narrowed,
-        }
-        return Some(KeyedJoinNode::new(join, receiver, pair, discloses));
-    }
-    None
+        let keys = Keys { giver, scheme: key_scheme(giver, given)? };
+        let waiting = keys.awaited_in(target, target.schema().maybe_index_of_column(received)?)?;
+        let join = with_input(join, receiver, waiting.plan.clone());
+        Some(KeyedJoinNode::new(join, receiver, pair, &waiting))
+    })
 }

@@ -9,7 +9,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use datafusion::arrow::datatypes::SchemaRef;
-use datafusion::common::tree_node::TreeNodeRecursion;
+use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::common::{DataFusionError, JoinSide, JoinType, NullEquality, internal_err};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_expr::expressions::Column;
@@ -26,7 +26,7 @@ use futures::{TryStreamExt, stream};
 
 use super::estimate::count;
 use super::fragment_exec::{FragmentExec, run_of};
-use super::keys::{Held, KeyCollector};
+use super::keys::{Held, KeyCollector, KeySet};
 use super::node::Side;
 use super::run::Disclosed;
 use crate::execution::Collector;
@@ -39,17 +39,21 @@ const SCAN_SHARE: f64 = 0.1;
 
 #[derive(Debug)]
 pub struct KeyedJoinExec {
-    pub(super) giver: Arc<dyn ExecutionPlan>,
-    pub(super) join: KeyedJoin,
+    giver: Arc<dyn ExecutionPlan>,
+    /// The plan in which a fragment waits for the keys.
+    receiver: Arc<dyn ExecutionPlan>,
+    waiting: Waiting,
+    join: KeyedJoin,
     properties: Arc<PlanProperties>,
     metrics: ExecutionPlanMetricsSet,
 }
 
-/// What does not change when the giver is replanned.
+/// What does not change when its inputs are replanned.
 #[derive(Clone, Debug)]
 pub(super) struct KeyedJoin {
-    pub receiver: Arc<FragmentExec>,
     pub receiver_side: Side,
+    /// The id of the fragment that waits for the keys.
+    pub slot: u64,
     /// In the order (left, right) of the logical join.
     pub on: Vec<(usize, usize)>,
     pub pair: usize,
@@ -60,31 +64,68 @@ pub(super) struct KeyedJoin {
 }
 
 impl KeyedJoinExec {
-    pub(super) fn new(giver: Arc<dyn ExecutionPlan>, join: KeyedJoin) -> Self {
+    pub(super) fn try_new(
+        giver: Arc<dyn ExecutionPlan>,
+        receiver: Arc<dyn ExecutionPlan>,
+        join: KeyedJoin,
+    ) -> Result<Self, DataFusionError> {
         let properties = Arc::new(PlanProperties::new(
             EquivalenceProperties::new(Arc::clone(&join.schema)),
             Partitioning::UnknownPartitioning(1),
             EmissionType::Final,
             Boundedness::Bounded,
         ));
-        Self { giver, join, properties, metrics: ExecutionPlanMetricsSet::new() }
+        let Some(waiting) = waiting(&receiver, join.slot) else {
+            return internal_err!("a keyed join without a fragment that waits for its keys");
+        };
+        Ok(Self { giver, receiver, waiting, join, properties, metrics: ExecutionPlanMetricsSet::new() })
     }
+}
 
-    /// The fragment that waits for keys.
-    pub fn receiver(&self) -> &Arc<FragmentExec> {
-        &self.join.receiver
-    }
+/// The fragment that waits for keys.
+#[derive(Clone, Debug)]
+struct Waiting {
+    agency: String,
+    /// Rows expected of it without keys.
+    rows: f64,
+}
 
-    /// The agencies whose keys are sent.
-    pub fn discloses(&self) -> &BTreeSet<String> {
-        &self.join.discloses
+fn waiting(plan: &Arc<dyn ExecutionPlan>, slot: u64) -> Option<Waiting> {
+    if let Some(fragment) = plan.downcast_ref::<FragmentExec>() {
+        let found = Waiting { agency: fragment.agency.name.clone(), rows: fragment.rows() };
+        return (fragment.id == slot).then_some(found);
     }
+    plan.children().into_iter().find_map(|child| waiting(child, slot))
+}
+
+/// The receiving plan, its waiting fragment narrowed by the keys.
+fn narrowed(
+    receiver: Arc<dyn ExecutionPlan>,
+    slot: u64,
+    keys: Option<&Arc<KeySet>>,
+) -> Result<Arc<dyn ExecutionPlan>, DataFusionError> {
+    let told = receiver.transform_down(|plan| {
+        Ok(match plan.downcast_ref::<FragmentExec>() {
+            Some(fragment) if fragment.id == slot => {
+                Transformed::yes(Arc::new(fragment.narrowed(keys.cloned())) as Arc<dyn ExecutionPlan>)
+            }
+            _ => Transformed::no(plan),
+        })
+    })?;
+    Ok(told.data)
+}
+
+/// The two sides, and the fragment of the second that waits for keys of the first.
+struct Sides {
+    giver: Arc<dyn ExecutionPlan>,
+    receiver: Arc<dyn ExecutionPlan>,
+    waiting: Waiting,
 }
 
 impl KeyedJoin {
     async fn run(
         self,
-        giver_plan: Arc<dyn ExecutionPlan>,
+        sides: Sides,
         giver: SendableRecordBatchStream,
         context: Arc<TaskContext>,
     ) -> Result<SendableRecordBatchStream, DataFusionError> {
@@ -94,16 +135,16 @@ impl KeyedJoin {
             (Side::Right, Some((left, _))) => (JoinSide::Left, *left),
             (_, None) => return internal_err!("a keyed join without its key"),
         };
-        let mut collector = Collector::new(Arc::new(self.template(giver_plan)?), given_side, Arc::clone(&context))?;
+        let mut collector = Collector::new(Arc::new(self.template(&sides)?), given_side, Arc::clone(&context))?;
         let mut keys = Some(KeyCollector::new(context.memory_pool()));
         let mut giver = giver;
         while let Some(batch) = giver.try_next().await? {
             if let Some(found) = &mut keys {
                 found.add(&batch, given_column)?;
                 if is_many(found.len()) {
-                    run.decided_by_statistics(self.receiver.id);
+                    run.decided_by_statistics(self.slot);
                 }
-                if self.scan_is_cheaper(found.len()) {
+                if scan_is_cheaper(found.len(), sides.waiting.rows) {
                     keys = None;
                 } else if found.hold() == Held::No {
                     // The rows can wait on disk, the keys cannot; and where they do not fit either, a scan needs none.
@@ -121,19 +162,19 @@ impl KeyedJoin {
         if let Some(keys) = keys.as_ref().filter(|keys| keys.len() > 0) {
             let disclosed = Disclosed {
                 from: self.discloses.clone(),
-                to: self.receiver.agency.name.clone(),
+                to: sides.waiting.agency.clone(),
                 keys: u64::try_from(keys.len()).unwrap_or(u64::MAX),
             };
-            run.add_disclosure(self.receiver.id, disclosed);
+            run.add_disclosure(self.slot, disclosed);
         }
-        let received = self.receiver.narrowed(keys).execute(0, context)?;
+        let received = narrowed(sides.receiver, self.slot, keys.as_ref())?.execute(0, context)?;
         let joined = collected.join(received)?;
         Ok(Box::pin(RecordBatchStreamAdapter::new(self.schema, joined)))
     }
 
     /// How the two sides join, whatever their rows come from.
-    fn template(&self, giver: Arc<dyn ExecutionPlan>) -> Result<HashJoinExec, DataFusionError> {
-        let receiver: Arc<dyn ExecutionPlan> = Arc::clone(&self.receiver) as _;
+    fn template(&self, sides: &Sides) -> Result<HashJoinExec, DataFusionError> {
+        let (giver, receiver) = (Arc::clone(&sides.giver), Arc::clone(&sides.receiver));
         let (left, right) = match self.receiver_side {
             Side::Left => (receiver, giver),
             Side::Right => (giver, receiver),
@@ -155,11 +196,11 @@ impl KeyedJoin {
             false,
         )
     }
+}
 
-    /// Whether so many keys cost the receiver more than reading it whole. More of them only make it worse.
-    fn scan_is_cheaper(&self, keys: usize) -> bool {
-        is_many(keys) && count(keys) > self.receiver.rows() * SCAN_SHARE
-    }
+/// Whether so many keys cost the receiver more than reading it whole. More of them only make it worse.
+fn scan_is_cheaper(keys: usize, receiver_rows: f64) -> bool {
+    is_many(keys) && count(keys) > receiver_rows * SCAN_SHARE
 }
 
 /// Whether there are so many keys that the receiver's size decides what is done with them.
@@ -178,13 +219,7 @@ fn column(plan: &Arc<dyn ExecutionPlan>, position: usize) -> Result<Arc<dyn Phys
 impl DisplayAs for KeyedJoinExec {
     fn fmt_as(&self, _format: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let from: Vec<&str> = self.join.discloses.iter().map(String::as_str).collect();
-        write!(
-            f,
-            "KeyedJoinExec: {}, keys of {} to {}",
-            self.join.join_type,
-            from.join(", "),
-            self.join.receiver.agency.name
-        )
+        write!(f, "KeyedJoinExec: {}, keys of {} to {}", self.join.join_type, from.join(", "), self.waiting.agency)
     }
 }
 
@@ -198,11 +233,11 @@ impl ExecutionPlan for KeyedJoinExec {
     }
 
     fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
-        vec![&self.giver]
+        vec![&self.giver, &self.receiver]
     }
 
     fn input_distribution_requirements(&self) -> InputDistributionRequirements {
-        InputDistributionRequirements::new(vec![Distribution::SinglePartition])
+        InputDistributionRequirements::new(vec![Distribution::SinglePartition, Distribution::SinglePartition])
     }
 
     fn apply_expressions(
@@ -217,9 +252,9 @@ impl ExecutionPlan for KeyedJoinExec {
         children: Vec<Arc<dyn ExecutionPlan>>,
     ) -> Result<Arc<dyn ExecutionPlan>, DataFusionError> {
         let mut children = children.into_iter();
-        match (children.next(), children.next()) {
-            (Some(giver), None) => Ok(Arc::new(Self::new(giver, self.join.clone()))),
-            _ => internal_err!("a keyed join has one child"),
+        match (children.next(), children.next(), children.next()) {
+            (Some(giver), Some(receiver), None) => Ok(Arc::new(Self::try_new(giver, receiver, self.join.clone())?)),
+            _ => internal_err!("a keyed join has two children"),
         }
     }
 
@@ -236,11 +271,15 @@ impl ExecutionPlan for KeyedJoinExec {
             return internal_err!("a keyed join has one partition");
         }
         let giver = self.giver.execute(0, Arc::clone(&context))?;
-        let giver_plan = Arc::clone(&self.giver);
+        let sides = Sides {
+            giver: Arc::clone(&self.giver),
+            receiver: Arc::clone(&self.receiver),
+            waiting: self.waiting.clone(),
+        };
         let join = self.join.clone();
         let schema = Arc::clone(&join.schema);
         let measured = BaselineMetrics::new(&self.metrics, partition);
-        let joined = stream::once(join.run(giver_plan, giver, context)).try_flatten().inspect_ok(move |batch| {
+        let joined = stream::once(join.run(sides, giver, context)).try_flatten().inspect_ok(move |batch| {
             measured.record_output(batch.num_rows());
         });
         Ok(Box::pin(RecordBatchStreamAdapter::new(schema, joined)))

@@ -22,8 +22,6 @@ fn collect_origins(plan: &LogicalPlan, found: &mut Vec<Origin>) -> Result<(), Da
     plan.apply_with_subqueries(|node| {
         if let Some(fragment) = FragmentNode::of(node) {
             found.extend(fragment.origins.iter().cloned());
-        } else if let Some(keyed) = KeyedJoinNode::of(node) {
-            collect_origins(keyed.receiver_plan(), found)?;
         }
         Ok(TreeNodeRecursion::Continue)
     })?;

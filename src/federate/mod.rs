@@ -15,6 +15,7 @@ mod grouping_sets;
 mod join;
 mod join_at_source;
 mod kept;
+mod key_slot;
 mod keyed_join_exec;
 mod keys;
 mod lineage;

@@ -10,6 +10,7 @@ use datafusion::common::{DFSchemaRef, DataFusionError, plan_err};
 use datafusion::logical_expr::{Expr, Extension, Join, LogicalPlan, UserDefinedLogicalNodeCore};
 use wayleave_connector_api::{Fragment, NullsOrder, SortDirection};
 
+use super::key_slot::Waiting;
 use crate::catalog::Agency;
 
 static NEXT_ID: AtomicU64 = AtomicU64::new(1);
@@ -57,7 +58,7 @@ pub struct OrderedBy {
 /// A subtree that one source answers.
 #[derive(Clone, Debug)]
 pub struct FragmentNode {
-    id: u64,
+    pub(super) id: u64,
     pub agency: Arc<Agency>,
     pub fragment: Fragment,
     pub schema: DFSchemaRef,
@@ -108,10 +109,14 @@ pub enum Side {
 /// A join whose one side is read first, so that its keys narrow the other.
 #[derive(Clone, Debug)]
 pub struct KeyedJoinNode {
-    id: u64,
+    pub(super) id: u64,
     pub join: Join,
-    /// The side that receives keys: a [`FragmentNode`] whose fragment has a key slot.
+    /// The side that receives keys: somewhere in it is the fragment that waits for them.
     pub receiver: Side,
+    /// The id of that [`FragmentNode`].
+    pub slot: u64,
+    /// The agency of that fragment.
+    pub receives: String,
     /// Position in `join.on` of the pair whose values are sent.
     pub pair: usize,
     /// The agencies whose keys are sent.
@@ -119,8 +124,17 @@ pub struct KeyedJoinNode {
 }
 
 impl KeyedJoinNode {
-    pub fn new(join: Join, receiver: Side, pair: usize, discloses: BTreeSet<String>) -> Self {
-        Self { id: next_id(), join, receiver, pair, discloses }
+    /// The join whose side `receiver` already stands over the plan that waits.
+    pub(super) fn new(join: Join, receiver: Side, pair: usize, waiting: &Waiting) -> Self {
+        Self {
+            id: next_id(),
+            join,
+            receiver,
+            slot: waiting.fragment,
+            receives: waiting.agency.clone(),
+            pair,
+            discloses: waiting.discloses.clone(),
+        }
     }
 
     pub fn into_plan(self) -> LogicalPlan {
@@ -210,9 +224,9 @@ impl UserDefinedLogicalNodeCore for KeyedJoinNode {
         "KeyedJoin"
     }
 
-    /// The giver alone: the receiver is opened by this node itself, once the keys are known.
+    /// The giver, which is read first, then the receiver.
     fn inputs(&self) -> Vec<&LogicalPlan> {
-        vec![self.giver_plan()]
+        vec![self.giver_plan(), self.receiver_plan()]
     }
 
     fn schema(&self) -> &DFSchemaRef {
@@ -230,14 +244,16 @@ impl UserDefinedLogicalNodeCore for KeyedJoinNode {
 
     fn with_exprs_and_inputs(&self, exprs: Vec<Expr>, inputs: Vec<LogicalPlan>) -> Result<Self, DataFusionError> {
         let mut inputs = inputs.into_iter();
-        let (Some(giver), None, true) = (inputs.next(), inputs.next(), exprs.is_empty()) else {
-            return plan_err!("a keyed join has one input");
+        let (Some(giver), Some(receiver), None, true) = (inputs.next(), inputs.next(), inputs.next(), exprs.is_empty())
+        else {
+            return plan_err!("a keyed join has two inputs");
         };
+        let (giver, receiver) = (Arc::new(giver), Arc::new(receiver));
         let mut node = self.clone();
-        match node.receiver {
-            Side::Left => node.join.right = Arc::new(giver),
-            Side::Right => node.join.left = Arc::new(giver),
-        }
+        (node.join.left, node.join.right) = match node.receiver {
+            Side::Left => (receiver, giver),
+            Side::Right => (giver, receiver),
+        };
         Ok(node)
     }
 }

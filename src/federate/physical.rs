@@ -19,7 +19,7 @@ use super::carve::{FederatedPlan, for_each_fragment};
 use super::fragment_exec::FragmentExec;
 use super::keyed_join_exec::{KeyedJoin, KeyedJoinExec};
 use super::lineage::origins;
-use super::node::{Counting, FragmentNode, KeyedJoinNode, Origin, Side};
+use super::node::{Counting, FragmentNode, KeyedJoinNode, Origin};
 use super::proof;
 use crate::error::Error;
 
@@ -69,28 +69,28 @@ pub async fn plan_physical(federated: &FederatedPlan, state: &SessionState) -> R
 /// [`Error::Plan`] where the plan cannot be walked.
 pub fn planned_fragments(plan: &LogicalPlan) -> Result<Vec<PlannedFragment>, Error> {
     let mut fragments = Vec::new();
-    collect_fragments(plan, &mut fragments).map_err(|error| Error::Plan { message: error.strip_backtrace() })?;
+    collect_fragments(plan, &mut Vec::new(), &mut fragments)
+        .map_err(|error| Error::Plan { message: error.strip_backtrace() })?;
     Ok(fragments)
 }
 
-fn collect_fragments(plan: &LogicalPlan, found: &mut Vec<PlannedFragment>) -> Result<(), DataFusionError> {
+/// `receiving`: the keyed joins above, each with a fragment that waits for its keys.
+fn collect_fragments<'a>(
+    plan: &'a LogicalPlan,
+    receiving: &mut Vec<&'a KeyedJoinNode>,
+    found: &mut Vec<PlannedFragment>,
+) -> Result<(), DataFusionError> {
     if let Some(node) = FragmentNode::of(plan) {
-        found.push(planned_fragment(node, None));
+        let keyed = receiving.iter().find(|keyed| keyed.slot == node.id());
+        found.push(planned_fragment(node, keyed.copied()));
         return Ok(());
     }
-    if let Some(keyed) = KeyedJoinNode::of(plan) {
-        collect_fragments(keyed.giver_plan(), found)?;
-        let Some(receiver) = FragmentNode::of(keyed.receiver_plan()) else {
-            return internal_err!("a keyed join without a receiver");
-        };
-        found.push(planned_fragment(receiver, Some(keyed)));
-        return Ok(());
-    }
+    receiving.extend(KeyedJoinNode::of(plan));
     for input in plan.inputs() {
-        collect_fragments(input, found)?;
+        collect_fragments(input, receiving, found)?;
     }
     plan.apply_subqueries(|subquery| {
-        collect_fragments(subquery, found)?;
+        collect_fragments(subquery, &mut Vec::new(), found)?;
         Ok(TreeNodeRecursion::Continue)
     })?;
     Ok(())
@@ -136,7 +136,7 @@ impl ExtensionPlanner for FederationPlanner {
             return Ok(Some(Arc::new(FragmentExec::new(fragment))));
         }
         let Some(keyed) = node.as_any().downcast_ref::<KeyedJoinNode>() else { return Ok(None) };
-        let (Some(giver), Some(receiver)) = (physical_inputs.first(), FragmentNode::of(keyed.receiver_plan())) else {
+        let [giver, receiver] = physical_inputs else {
             return internal_err!("a keyed join without its two sides");
         };
         let (left, right) = (keyed.join.left.schema(), keyed.join.right.schema());
@@ -151,15 +151,13 @@ impl ExtensionPlanner for FederationPlanner {
                 _ => internal_err!("a keyed join over an expression"),
             })
             .collect::<Result<Vec<_>, _>>()?;
-        let receiver = Arc::new(FragmentExec::new(receiver));
         let filter = match &keyed.join.filter {
             Some(filter) => Some(join_filter(filter, left, right, planner, session, planning)?),
             None => None,
         };
-        debug_assert!(matches!(keyed.receiver, Side::Left | Side::Right));
         let join = KeyedJoin {
-            receiver,
             receiver_side: keyed.receiver,
+            slot: keyed.slot,
             on,
             pair: keyed.pair,
             filter,
@@ -167,7 +165,7 @@ impl ExtensionPlanner for FederationPlanner {
             discloses: keyed.discloses.clone(),
             schema: Arc::clone(keyed.join.schema.inner()),
         };
-        Ok(Some(Arc::new(KeyedJoinExec::new(Arc::clone(giver), join))))
+        Ok(Some(Arc::new(KeyedJoinExec::try_new(Arc::clone(giver), Arc::clone(receiver), join)?)))
     }
 }
 

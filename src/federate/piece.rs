@@ -8,7 +8,7 @@ use datafusion::common::{DFSchema, DFSchemaRef, DataFusionError, ScalarValue};
 use datafusion::logical_expr::expr::Cast;
 use datafusion::logical_expr::{Expr as PlanExpr, LogicalPlan, Projection, Sort, SortExpr};
 use wayleave_connector_api::{
-    Dialect, Expr, Fragment, KeySlot, NullsOrder, OutputColumn, Relation, Scheme, SetKind, SortDirection,
+    Dialect, Expr, Fragment, NullsOrder, OutputColumn, Relation, Scheme, SetKind, SortDirection,
 };
 
 use super::estimate;
@@ -352,56 +352,7 @@ pub(super) fn subject_scheme(relation: &Relation, output: usize) -> Option<Schem
     }
 }
 
-/// Puts a key slot under an output column, as deep as the scan that the column comes from.
-///
-/// Only through operations that keep the answer: narrowing a scan by values of this column must be the same as narrowing
-/// the relation's own rows by them. A limit, or the side of an outer join that is filled with NULLs, is no such way.
-pub(super) fn place_key_slot(relation: &mut Relation, output: usize) -> bool {
-    use wayleave_connector_api::JoinKind;
-    match relation {
-        Relation::Scan(scan) => {
-            if scan.keys.is_some() {
-                return false;
-            }
-            let Some(Expr::CanonicalKey { expr, format }) = scan.outputs.get(output) else { return false };
-            let Expr::Column(column) = expr.as_ref() else { return false };
-            scan.keys = Some(KeySlot { column: *column, format: Some(*format) });
-            true
-        }
-        Relation::Filter { input, .. } | Relation::Sort { input, fetch: None, .. } => place_key_slot(input, output),
-        Relation::Project { input, exprs } => match exprs.get(output).and_then(column_of) {
-            Some(column) => place_key_slot(input, column),
-            None => false,
-        },
-        Relation::Join { left, right, kind, .. } => {
-            let width = left.outputs().len();
-            match kind {
-                JoinKind::Inner | JoinKind::Left if output < width => place_key_slot(left, output),
-                JoinKind::Inner | JoinKind::Right if output >= width => place_key_slot(right, output - width),
-                JoinKind::Inner | JoinKind::Left | JoinKind::Right | JoinKind::Full => false,
-            }
-        }
-        Relation::SemiJoin { left, .. } | Relation::NotIn { left, .. } | Relation::MarkJoin { left, .. } => {
-            output < left.outputs().len() && place_key_slot(left, output)
-        }
-        // Whole partitions go or stay.
-        Relation::Window { input, calls } => {
-            let whole = calls.iter().all(|call| call.partition_by.contains(&Expr::Column(output)));
-            whole && output < input.outputs().len() && place_key_slot(input, output)
-        }
-        Relation::Aggregate { input, groups, .. } => match groups.get(output).and_then(column_of) {
-            Some(column) => place_key_slot(input, column),
-            None => false,
-        },
-        Relation::Sort { .. }
-        | Relation::Limit { .. }
-        | Relation::GroupingSets { .. }
-        | Relation::SetOperation { .. }
-        | Relation::Union { .. } => false,
-    }
-}
-
-fn column_of(expr: &Expr) -> Option<usize> {
+pub(super) fn column_of(expr: &Expr) -> Option<usize> {
     match expr {
         Expr::Column(column) => Some(*column),
         _ => None,

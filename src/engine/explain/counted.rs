@@ -11,7 +11,7 @@ use std::time::Duration;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::aggregates::{AggregateExec, AggregateMode};
 
-use crate::federate::{FragmentExec, KeyedJoinExec};
+use crate::federate::FragmentExec;
 
 /// What an operator counted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -92,12 +92,7 @@ fn fragments_below(plan: &dyn ExecutionPlan) -> BTreeSet<u64> {
     if let Some(fragment) = plan.downcast_ref::<FragmentExec>() {
         return BTreeSet::from([fragment.id]);
     }
-    let mut below: BTreeSet<u64> =
-        plan.children().into_iter().flat_map(|child| fragments_below(child.as_ref())).collect();
-    if let Some(keyed) = plan.downcast_ref::<KeyedJoinExec>() {
-        below.insert(keyed.receiver().id);
-    }
-    below
+    plan.children().into_iter().flat_map(|child| fragments_below(child.as_ref())).collect()
 }
 
 fn counted(plan: &dyn ExecutionPlan) -> Option<Counted> {

@@ -301,7 +301,7 @@ impl Planter<'_> {
             None => (Does::KeyedJoin, self.join_words(&keyed.join)),
         };
         let from: Vec<&str> = keyed.discloses.iter().map(String::as_str).collect();
-        let to = FragmentNode::of(keyed.receiver_plan()).map_or("", |node| node.agency.name.as_str());
+        let to = &keyed.receives;
         let keys = if from.is_empty() {
             // What an agency has told may be said to it again.
             format!("the first's keys narrow what {to} is asked")
@@ -381,9 +381,6 @@ impl Planter<'_> {
 fn leaves(plan: &LogicalPlan) -> BTreeSet<u64> {
     if let Some(node) = FragmentNode::of(plan) {
         return BTreeSet::from([node.id()]);
-    }
-    if let Some(keyed) = KeyedJoinNode::of(plan) {
-        return leaves(keyed.giver_plan()).into_iter().chain(leaves(keyed.receiver_plan())).collect();
     }
     plan.inputs().into_iter().flat_map(leaves).collect()
 }
