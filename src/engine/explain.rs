@@ -25,7 +25,9 @@ pub(super) fn text(
             Audience::Source => (&fragment.sql, format!(", about {:.0} rows", fragment.estimated_rows)),
             Audience::Asker => (&fragment.asker_sql, String::new()),
         };
-        let _ = writeln!(text, "{}. agency `{}`{rows}", number + 1, fragment.agency);
+        let agencies = fragment.agencies();
+        let word = if agencies.len() == 1 { "agency" } else { "agencies" };
+        let _ = writeln!(text, "{}. {word} `{}`{rows}", number + 1, agencies.join("`, `"));
         let agreements = agreements_of(fragment);
         if agreements.is_empty() {
             let _ = writeln!(text, "   read as a consent register");

@@ -23,7 +23,7 @@ use wayleave_connector_api::{
 
 use super::estimate;
 use super::keys::KeySet;
-use super::node::{Counting, FragmentNode, Origin};
+use super::node::{Counting, FragmentNode, Origin, agencies_of};
 use super::run::QueryRun;
 use crate::catalog::Agency;
 use crate::error::Error;
@@ -122,10 +122,12 @@ impl FragmentExec {
         let agency = Arc::clone(&self.agency);
         let delivered = Arc::clone(&schema);
         let counting = self.counting;
+        let read = Arc::new(agencies_of(&self.agency.name, &self.origins));
         let batches = stream::iter(chunks)
             .then(move |chunk| {
                 let keys = chunk.map(|(keys, places)| keys.some(places));
                 let agency = Arc::clone(&agency);
+                let read = Arc::clone(&read);
                 let run = Arc::clone(&run);
                 let fragment = match keys {
                     Some(_) => fragment.clone(),
@@ -140,7 +142,9 @@ impl FragmentExec {
                     let batches = agency.connector.query(statement).await.map_err(|error| failed(&agency, error))?;
                     Ok::<_, DataFusionError>(batches.map(move |batch| {
                         let batch = batch.map_err(|error| failed(&agency, error))?;
-                        run.add_rows(&agency.name, batch.num_rows(), counting);
+                        for agency in read.iter() {
+                            run.add_rows(agency, batch.num_rows(), counting);
+                        }
                         as_delivered(&batch, &delivered)
                     }))
                 }

@@ -45,7 +45,9 @@ pub(super) fn keyed_join(join: &Join, receivers: &[Side], left: &Carved, right: 
 
 fn keyed_towards(join: &Join, receiver: Side, target: &Carved) -> Option<KeyedJoinNode> {
     let Carved::Source(target) = target else { return None };
-    if target.is_unsigned() {
+    // Keys would reach every agency in the server.
+    let alone = target.origins.iter().all(|origin| origin.agency == target.agency.name);
+    if !alone || target.is_unsigned() {
         return None;
     }
     if join.on.iter().any(|(left, right)| !matches!((left, right), (Expr::Column(_), Expr::Column(_))))

@@ -18,6 +18,7 @@ mod keyed_join_exec;
 mod keys;
 mod lineage;
 mod node;
+mod one_server;
 mod order;
 mod physical;
 mod piece;

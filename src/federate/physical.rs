@@ -17,7 +17,7 @@ use wayleave_connector_api::Audience;
 use super::carve::{FederatedPlan, for_each_fragment};
 use super::fragment_exec::FragmentExec;
 use super::keyed_join_exec::{KeyedJoin, KeyedJoinExec};
-use super::node::{FragmentNode, KeyedJoinNode, Origin, Side};
+use super::node::{FragmentNode, KeyedJoinNode, Origin, Side, agencies_of};
 use super::proof;
 use crate::error::Error;
 
@@ -35,6 +35,13 @@ pub struct PlannedFragment {
     pub estimated_rows: f64,
 }
 
+impl PlannedFragment {
+    /// Every agency whose tables it reads, the one that it is sent to first.
+    pub fn agencies(&self) -> Vec<String> {
+        agencies_of(&self.agency, &self.origins)
+    }
+}
+
 /// Plans the operators of a federated plan, after proving that every fragment's SQL carries what policy demands.
 ///
 /// # Errors
@@ -45,7 +52,7 @@ pub async fn plan_physical(federated: &FederatedPlan, state: &SessionState) -> R
     for_each_fragment(&federated.plan, &mut |node| {
         if proven.is_ok() {
             let sql = FragmentExec::new(node).sql(Audience::Source);
-            proven = proof::prove(&sql, &node.agency, &federated.obligations);
+            proven = proof::prove(&sql, &node.agency, &node.origins, &federated.obligations);
         }
     })
     .map_err(failed)?;

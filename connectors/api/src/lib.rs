@@ -28,8 +28,8 @@ mod value;
 mod window;
 
 pub use catalog::{Collation, Column, ColumnType, Table, TableKind, TableName, TableSummary};
-pub use connector::{BatchStream, Connector, ServerInfo, Statement};
-pub use dialect::{Comparison, Dialect, GroupingSets, Support, TextUse};
+pub use connector::{BatchStream, Connector, ServerInfo, SourceIdentity, Statement};
+pub use dialect::{Comparison, Dialect, GroupingSets, NotIn, Support, TextUse};
 pub use error::ConnectorError;
 pub use expr::{CompareOp, Existence, Expr, Mask, OutputColumn, Probe};
 pub use fragment::{

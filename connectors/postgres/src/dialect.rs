@@ -9,8 +9,8 @@
 use arrow::datatypes::{DataType, TimeUnit};
 use chrono::{Days, NaiveDate};
 use wayleave_connector_api::{
-    Aggregate, AggregateFunction, Collation, Dialect, Expr, Form, GroupingSets, KeyFormat, Mask, OutputColumn, Scheme,
-    Support, TextUse, Value, WindowCall, WindowFunction,
+    Aggregate, AggregateFunction, Collation, Dialect, Expr, Form, GroupingSets, KeyFormat, Mask, NotIn, OutputColumn,
+    Scheme, Support, TextUse, Value, WindowCall, WindowFunction,
 };
 
 use crate::types::{is_native, wire_type};
@@ -334,6 +334,11 @@ impl Dialect for PostgresDialect {
 
     fn grouping_sets(&self) -> GroupingSets {
         GroupingSets::Native
+    }
+
+    /// A NOT IN whose rows do not fit into `work_mem` is decided row against row.
+    fn not_in(&self) -> NotIn {
+        NotIn::NotExists
     }
 
     fn deliver(&self, sql: &str, output: &OutputColumn, to: &DataType) -> String {

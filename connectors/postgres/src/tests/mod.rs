@@ -3,6 +3,7 @@
 mod expressions;
 mod faults;
 mod fragments;
+mod identity;
 mod reading;
 
 use std::sync::{Arc, OnceLock};
