@@ -98,6 +98,11 @@ impl FragmentNode {
         }
     }
 
+    /// Every agency whose tables it reads, the one that runs it first.
+    pub fn agencies(&self) -> Vec<String> {
+        agencies_of(&self.agency.name, &self.origins)
+    }
+
     pub fn into_plan(self) -> LogicalPlan {
         LogicalPlan::Extension(Extension { node: Arc::new(self) })
     }
@@ -165,6 +170,12 @@ impl KeyedJoinNode {
 
 macro_rules! identified_by_id {
     ($node:ty) => {
+        impl $node {
+            /// What this node is known by among all others of this process.
+            pub fn id(&self) -> u64 {
+                self.id
+            }
+        }
         impl PartialEq for $node {
             fn eq(&self, other: &Self) -> bool {
                 self.id == other.id
@@ -204,7 +215,7 @@ impl UserDefinedLogicalNodeCore for FragmentNode {
     }
 
     fn fmt_for_explain(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Fragment: agency={}", agencies_of(&self.agency.name, &self.origins).join(", "))
+        write!(f, "Fragment: agency={}", self.agencies().join(", "))
     }
 
     fn with_exprs_and_inputs(&self, exprs: Vec<Expr>, inputs: Vec<LogicalPlan>) -> Result<Self, DataFusionError> {
