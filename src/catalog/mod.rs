@@ -45,6 +45,12 @@ impl Agency {
         Self { name: name.into(), title, connector, subjects, described: Mutex::new(HashMap::new()) }
     }
 
+    /// Whether a statement of either could read the other's tables as well: the same source, by the same login.
+    pub fn shares_source_with(&self, other: &Agency) -> bool {
+        let own = self.connector.source_identity();
+        own.is_some() && own == other.connector.source_identity()
+    }
+
     pub fn dialect(&self) -> &dyn Dialect {
         self.connector.dialect()
     }

@@ -137,6 +137,13 @@ pub(super) fn agreements_of(fragment: &PlannedFragment) -> Vec<String> {
     ids.into_iter().collect()
 }
 
+/// The agreements under which this one of a fragment's agencies releases its tables.
+pub(super) fn agreements_of_agency(fragment: &PlannedFragment, agency: &str) -> Vec<String> {
+    let own = fragment.origins.iter().filter(|origin| origin.agency == agency);
+    let ids: BTreeSet<String> = own.map(|origin| origin.agreement.clone()).collect();
+    ids.into_iter().collect()
+}
+
 pub(super) fn start(
     batches: SendableRecordBatchStream,
     run: Arc<QueryRun>,

@@ -628,11 +628,14 @@ fn intent(session: &Session, query_id: &str, sql: &str, query: &QueryPlan, polic
         statements: query
             .fragments
             .iter()
-            .map(|fragment| SourceStatement {
-                agency: fragment.agency.clone(),
-                sql: fragment.sql.clone(),
-                released_under: answer::agreements_of(fragment),
-                keys_from: fragment.keys_from.iter().cloned().collect(),
+            // A statement that reads tables of several agencies is on the record of each.
+            .flat_map(|fragment| {
+                fragment.agencies().into_iter().map(|agency| SourceStatement {
+                    sql: fragment.sql.clone(),
+                    released_under: answer::agreements_of_agency(fragment, &agency),
+                    agency,
+                    keys_from: fragment.keys_from.iter().cloned().collect(),
+                })
             })
             .collect(),
         disclosures,

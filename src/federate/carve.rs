@@ -22,6 +22,7 @@ use super::join::{keyed_join, receivers};
 use super::join_at_source::join_at_source;
 use super::kept::{Kept, written};
 use super::node::{Counting, FragmentNode, OrderedBy, Side};
+use super::one_server::may_meet;
 use super::piece::{Carved, Piece, deliverable};
 use super::rearrange::rearrange;
 use super::scalar_subquery::joined_with_subqueries;
@@ -269,7 +270,7 @@ impl Carver {
         let inputs = union.inputs.iter().map(|input| self.carve(input)).collect::<Result<Vec<_>, _>>()?;
         if let (Some(pieces), true) = (of_sources(&inputs), self.pushes())
             && let Some(first) = pieces.first()
-            && pieces.iter().all(|piece| Arc::ptr_eq(&piece.agency, &first.agency))
+            && pieces.iter().enumerate().all(|(n, piece)| pieces.iter().take(n).all(|other| may_meet(other, piece)))
             && pieces.iter().all(|piece| same_types(&piece.schema, &union.schema))
         {
             return Ok(Carved::Source(Box::new(Piece {
@@ -297,7 +298,7 @@ impl Carver {
 
     fn join(&self, join: &Join, left: Carved, right: Carved) -> Result<Carved, DataFusionError> {
         if let (Carved::Source(left), Carved::Source(right), true) = (&left, &right, self.pushes()) {
-            if Arc::ptr_eq(&left.agency, &right.agency) {
+            if may_meet(left, right) {
                 match join_at_source(join, left, right) {
                     Ok(piece) => return Ok(Carved::Source(Box::new(piece))),
                     Err(why) => self.keep(Some(&left.agency), shown_join(join), &why),

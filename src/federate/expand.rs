@@ -92,6 +92,7 @@ impl Carver {
                 table: table.name.table_name().to_string(),
                 agreement: table.agreement.id.clone(),
                 disclose_keys_to: table.disclose_keys_to.clone(),
+                join_at_source_with: table.join_at_source_with.clone(),
             }],
             counting: if table.elsewhere.is_empty() && table.agreement.output.is_none() {
                 Counting::Shown

@@ -24,7 +24,7 @@ use wayleave_connector_api::{
 use super::estimate;
 use super::keys::KeySet;
 use super::meter::metered;
-use super::node::{Counting, FragmentNode, Origin};
+use super::node::{Counting, FragmentNode, Origin, agencies_of};
 use super::run::QueryRun;
 use crate::catalog::Agency;
 use crate::error::Error;
@@ -127,10 +127,12 @@ impl FragmentExec {
         let agency = Arc::clone(&self.agency);
         let delivered = Arc::clone(&schema);
         let (id, counting) = (self.id, self.counting);
+        let read = Arc::new(agencies_of(&self.agency.name, &self.origins));
         let batches = stream::iter(chunks)
             .then(move |chunk| {
                 let keys = chunk.map(|(keys, places)| keys.some(places));
                 let agency = Arc::clone(&agency);
+                let read = Arc::clone(&read);
                 let run = Arc::clone(&run);
                 let fragment = match keys {
                     Some(_) => fragment.clone(),
@@ -145,7 +147,9 @@ impl FragmentExec {
                     let batches = agency.connector.query(statement).await.map_err(|error| failed(&agency, error))?;
                     Ok::<_, DataFusionError>(batches.map(move |batch| {
                         let batch = batch.map_err(|error| failed(&agency, error))?;
-                        run.add_rows(&agency.name, batch.num_rows(), counting);
+                        for agency in read.iter() {
+                            run.add_rows(agency, batch.num_rows(), counting);
+                        }
                         as_delivered(&batch, &delivered)
                     }))
                 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use datafusion::common::{JoinSide, NullEquality, ScalarValue};
 use datafusion::logical_expr::{Expr, Join, JoinType};
 use wayleave_connector_api as source;
-use wayleave_connector_api::{Dialect, JoinKind, OutputColumn, Relation, SemiKind, SetKind};
+use wayleave_connector_api::{Dialect, JoinKind, NotIn, OutputColumn, Relation, SemiKind, SetKind};
 
 use super::carve::exact;
 use super::estimate;
@@ -81,8 +81,14 @@ fn existence(join: &Join, kept: &Piece, other: &Piece, side: JoinSide) -> Result
     if join.null_aware {
         return match (pairs.as_slice(), &join.filter, join.join_type) {
             ([pair], None, JoinType::LeftAnti) => {
-                let (left_key, right_key) = (pair.kept.clone(), pair.other.clone());
-                Ok((Relation::NotIn { left, right, left_key, right_key }, kept.rows * 0.5))
+                let relation = match kept.agency.dialect().not_in() {
+                    NotIn::NotIn => {
+                        let (left_key, right_key) = (pair.kept.clone(), pair.other.clone());
+                        Relation::NotIn { left, right, left_key, right_key }
+                    }
+                    NotIn::NotExists => not_in_by_existence(kept, other, pair),
+                };
+                Ok((relation, kept.rows * 0.5))
             }
             _ => Err(KeptHere("NOT IN with a further condition is decided here".to_owned())),
         };
@@ -105,6 +111,27 @@ fn existence(join: &Join, kept: &Piece, other: &Piece, side: JoinSide) -> Result
         Some(kind) => (Relation::SemiJoin { left, right, kind, on }, kept.rows * 0.5),
         None => (Relation::MarkJoin { left, right, on }, kept.rows),
     })
+}
+
+/// `NOT IN` as what it means: no equal key; and either nothing to be in at all, or no NULL on either side.
+fn not_in_by_existence(kept: &Piece, other: &Piece, pair: &Pair) -> Relation {
+    let is_null = |expr: &source::Expr| source::Expr::IsNull(Box::new(expr.clone()));
+    let width = kept.outputs().len();
+    let (left, right) = (Box::new(kept.relation.clone()), Box::new(other.relation.clone()));
+    let unmatched = Relation::SemiJoin {
+        left,
+        right: right.clone(),
+        kind: SemiKind::NotMatching,
+        on: vec![pair.condition.clone()],
+    };
+    let any = Relation::MarkJoin { left: Box::new(unmatched), right: right.clone(), on: Vec::new() };
+    let nulls = Relation::Filter { input: right, predicate: is_null(&pair.other) };
+    let marked = Relation::MarkJoin { left: Box::new(any), right: Box::new(nulls), on: Vec::new() };
+    let not = |expr| source::Expr::Not(Box::new(expr));
+    let known = source::Expr::And(vec![not(is_null(&pair.kept)), not(source::Expr::Column(width + 1))]);
+    let open = source::Expr::Or(vec![not(source::Expr::Column(width)), known]);
+    let decided = Relation::Filter { input: Box::new(marked), predicate: open };
+    Relation::Project { input: Box::new(decided), exprs: (0..width).map(source::Expr::Column).collect() }
 }
 
 /// Whether a semi join compares distinct rows as wholes: what INTERSECT and EXCEPT do, and databases do well.

@@ -70,6 +70,10 @@ impl Keys<'_> {
         if subject_scheme(&node.fragment.root, position) != Some(self.scheme) {
             return None;
         }
+        // Keys would reach every agency in the server.
+        if node.origins.iter().any(|origin| origin.agency != node.agency.name) {
+            return None;
+        }
         let discloses = disclosing_agencies(self.giver, &node.agency.name)?;
         let mut node = node.clone();
         if !place_key_slot(&mut node.fragment.root, position) {

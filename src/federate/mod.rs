@@ -21,6 +21,7 @@ mod keys;
 mod lineage;
 mod meter;
 mod node;
+mod one_server;
 mod order;
 mod physical;
 mod piece;

@@ -28,6 +28,19 @@ pub struct Origin {
     pub agreement: String,
     /// Agencies to which the agreement lets this table's keys be sent.
     pub disclose_keys_to: BTreeSet<String>,
+    /// Agencies with whose tables the agreement lets this one be joined inside one server.
+    pub join_at_source_with: BTreeSet<String>,
+}
+
+/// The agencies of these tables, the one that runs the statement first.
+pub(super) fn agencies_of(runs: &str, origins: &[Origin]) -> Vec<String> {
+    let mut agencies = vec![runs.to_owned()];
+    for origin in origins {
+        if !agencies.contains(&origin.agency) {
+            agencies.push(origin.agency.clone());
+        }
+    }
+    agencies
 }
 
 /// Whether the asker may be told how many rows a fragment has read.
@@ -84,6 +97,11 @@ impl FragmentNode {
             origins: Vec::new(),
             counting: Counting::Withheld,
         }
+    }
+
+    /// Every agency whose tables it reads, the one that runs it first.
+    pub fn agencies(&self) -> Vec<String> {
+        agencies_of(&self.agency.name, &self.origins)
     }
 
     pub fn into_plan(self) -> LogicalPlan {
@@ -211,7 +229,7 @@ impl UserDefinedLogicalNodeCore for FragmentNode {
     }
 
     fn fmt_for_explain(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Fragment: agency={}", self.agency.name)
+        write!(f, "Fragment: agency={}", self.agencies().join(", "))
     }
 
     fn with_exprs_and_inputs(&self, exprs: Vec<Expr>, inputs: Vec<LogicalPlan>) -> Result<Self, DataFusionError> {

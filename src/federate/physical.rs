@@ -19,7 +19,7 @@ use super::carve::{FederatedPlan, for_each_fragment};
 use super::fragment_exec::FragmentExec;
 use super::keyed_join_exec::{KeyedJoin, KeyedJoinExec};
 use super::lineage::origins;
-use super::node::{Counting, FragmentNode, KeyedJoinNode, Origin};
+use super::node::{Counting, FragmentNode, KeyedJoinNode, Origin, agencies_of};
 use super::proof;
 use crate::error::Error;
 
@@ -44,6 +44,13 @@ pub struct PlannedFragment {
     pub counting: Counting,
 }
 
+impl PlannedFragment {
+    /// Every agency whose tables it reads, the one that it is sent to first.
+    pub fn agencies(&self) -> Vec<String> {
+        agencies_of(&self.agency, &self.origins)
+    }
+}
+
 /// Plans the operators of a federated plan, after proving that every fragment's SQL carries what policy demands.
 ///
 /// # Errors
@@ -54,7 +61,7 @@ pub async fn plan_physical(federated: &FederatedPlan, state: &SessionState) -> R
     for_each_fragment(&federated.plan, &mut |node| {
         if proven.is_ok() {
             let sql = FragmentExec::new(node).sql(Audience::Source);
-            proven = proof::prove(&sql, &node.agency, &federated.obligations);
+            proven = proof::prove(&sql, &node.agency, &node.origins, &federated.obligations);
         }
     })
     .map_err(failed)?;

@@ -14,6 +14,7 @@ use datafusion::sql::sqlparser::parser::{Parser, ParserError};
 use datafusion::sql::sqlparser::tokenizer::Token;
 use wayleave_connector_api::TableName;
 
+use super::node::Origin;
 use crate::catalog::Agency;
 use crate::error::Error;
 use crate::policy::Obligation;
@@ -22,7 +23,7 @@ use crate::policy::Obligation;
 ///
 /// # Errors
 /// [`Error::Unproven`] naming the table that lacks its policy, or the statement where it cannot be parsed again.
-pub(super) fn prove(sql: &str, agency: &Agency, obligations: &[Obligation]) -> Result<(), Error> {
+pub(super) fn prove(sql: &str, agency: &Agency, origins: &[Origin], obligations: &[Obligation]) -> Result<(), Error> {
     let dialect = parser_for(agency.dialect().name());
     let unproven = |table: String| Error::Unproven { agency: agency.name.clone(), table };
     // A place that still waits for keys is empty, which no parser takes: any key will do for the proof.
@@ -31,7 +32,7 @@ pub(super) fn prove(sql: &str, agency: &Agency, obligations: &[Obligation]) -> R
     let [Statement::Query(query)] = statements.as_slice() else { return Err(unproven("a statement".to_owned())) };
     let demanded = obligations
         .iter()
-        .filter(|obligation| obligation.agency == agency.name)
+        .filter(|obligation| is_owed(obligation, agency, origins))
         .map(|obligation| {
             let conjuncts = obligation
                 .conjuncts
@@ -46,6 +47,17 @@ pub(super) fn prove(sql: &str, agency: &Agency, obligations: &[Obligation]) -> R
         })
         .collect::<Result<Vec<_>, Error>>()?;
     check_query(query, &demanded).map_err(unproven)
+}
+
+/// Whether a statement owes this to policy. One that reads several agencies' tables owes each table what its own agency's
+/// agreement demands; no other agency's obligation for a table of that name will do.
+fn is_owed(obligation: &Obligation, agency: &Agency, origins: &[Origin]) -> bool {
+    let shared = origins.iter().any(|origin| origin.agency != agency.name);
+    if !shared {
+        return obligation.agency == agency.name;
+    }
+    let table = obligation.table.to_string();
+    origins.iter().any(|origin| origin.agency == obligation.agency && origin.table == table)
 }
 
 fn parser_for(name: &str) -> Box<dyn Dialect> {
@@ -276,7 +288,45 @@ mod tests {
             obligation("patients", &[r#"(NOT "b"."deceased")"#, CONSENT]),
             obligation("consents", &[r#"("b"."status" = 'withdrawn')"#]),
         ];
-        prove(sql, &agency, &obligations).is_ok()
+        prove(sql, &agency, &[], &obligations).is_ok()
+    }
+
+    #[test]
+    fn in_a_shared_server_each_table_carries_its_own_agencys_policy() {
+        let options = SqliteOptions { path: "none.db".into(), max_connections: 1, statement_timeout_ms: 1 };
+        let agency = Agency::new("health", None, Arc::new(SqliteConnector::new(options)), BTreeMap::new());
+        let obligation = |agency: &str, table: &str, conjunct: &str| Obligation {
+            agency: agency.to_owned(),
+            table: TableName::new("main", table),
+            conjuncts: vec![conjunct.to_owned()],
+        };
+        let origin = |agency: &str, table: &str| Origin {
+            agency: agency.to_owned(),
+            table: format!("main.{table}"),
+            agreement: "A".to_owned(),
+            disclose_keys_to: std::collections::BTreeSet::new(),
+            join_at_source_with: std::collections::BTreeSet::new(),
+        };
+        let obligations = [
+            obligation("health", "patients", r#"("b"."shared" = 1)"#),
+            obligation("social", "clients", r#"("b"."open" = 1)"#),
+            // Another agreement of the query, under which the running agency shares a table of that name.
+            obligation("health", "clients", r#"("b"."k" = 'anything')"#),
+        ];
+        let origins = [origin("health", "patients"), origin("social", "clients")];
+        let joined = |left: &str, right: &str| {
+            format!(
+                r#"SELECT 1 AS "c1" FROM (SELECT 1 AS "c1" FROM "main"."patients" AS "b" WHERE {left}) AS "t1" JOIN (SELECT 1 AS "c1" FROM "main"."clients" AS "b" WHERE {right}) AS "t2" ON 1 = 1"#
+            )
+        };
+        let proven = |sql: &str| prove(sql, &agency, &origins, &obligations).is_ok();
+        assert!(proven(&joined(r#"("b"."shared" = 1)"#, r#"("b"."open" = 1)"#)));
+        assert!(!proven(&joined(r#"("b"."shared" = 1)"#, r#"("b"."shared" = 1)"#)));
+        assert!(!proven(&joined(r#"("b"."shared" = 1)"#, r#"("b"."k" = 'anything')"#)));
+        assert!(!proven(&joined("1 = 1", r#"("b"."open" = 1)"#)));
+        // Alone, a statement may not read another agency's table at all.
+        let sql = joined(r#"("b"."shared" = 1)"#, r#"("b"."open" = 1)"#);
+        assert!(prove(&sql, &agency, &origins[..1], &obligations).is_err());
     }
 
     const CONSENT: &str = r#"NOT EXISTS (SELECT 1 FROM "main"."consents" AS "p1" WHERE ("p1"."k" = "b"."k"))"#;

@@ -12,6 +12,7 @@ use datafusion::common::{Column, DataFusionError};
 use datafusion::logical_expr::logical_plan::Subquery;
 use datafusion::logical_expr::{Expr, Filter, JoinType, LogicalPlan, LogicalPlanBuilder, Projection};
 
+use crate::expression::holds_subquery;
 use crate::policy::ReleasedTable;
 
 /// The same filter or projection over its input joined with its scalar subqueries; `None` where there are none that one
@@ -22,6 +23,9 @@ pub(super) fn joined_with_subqueries(plan: &LogicalPlan) -> Result<Option<Logica
         LogicalPlan::Projection(projection) => (projection.expr.clone(), &projection.input),
         _ => return Ok(None),
     };
+    if !exprs.iter().any(holds_subquery) {
+        return Ok(None);
+    }
     let Some(agency) = only_agency(input)? else { return Ok(None) };
     let mut joined = input.as_ref().clone();
     let mut number = 0;

@@ -45,6 +45,8 @@ pub struct ReleasedTable {
     pub elsewhere: Vec<ElsewhereCheck>,
     /// Agencies to which this table's subject keys may be sent.
     pub disclose_keys_to: BTreeSet<String>,
+    /// Agencies whose tables may be joined with this one inside one server.
+    pub join_at_source_with: BTreeSet<String>,
     pub row_estimate: Option<u64>,
     /// The declared keys of the table that are released as they are: by the names of their columns.
     pub unique: Vec<BTreeSet<String>>,
@@ -454,6 +456,7 @@ impl Release<'_> {
             }),
             elsewhere: self.elsewhere,
             disclose_keys_to: share.disclose_keys_to.clone(),
+            join_at_source_with: share.join_at_source_with.clone(),
             row_estimate: self.table.row_estimate,
             unique,
             unreadable,

@@ -20,6 +20,7 @@ mod faults;
 mod generator;
 mod harness;
 mod memory;
+mod one_server;
 mod pushed;
 mod slt;
 mod tpch;

@@ -21,7 +21,7 @@ const PUSHED: &[(&str, Words)] = &[
     ),
     (
         "SELECT person_id FROM police.main.persons WHERE nhs_number NOT IN (SELECT nhs_number FROM police.main.incidents)",
-        Both(&[" NOT IN (SELECT "]),
+        Each { sqlite: &[" NOT IN (SELECT "], postgres: &["NOT EXISTS (SELECT 1 ", " IS NULL"] },
     ),
     (
         "SELECT person_id FROM police.main.persons WHERE person_id = 3 OR nhs_number IN (SELECT nhs_number FROM police.main.incidents)",

@@ -31,6 +31,23 @@ pub struct ServerInfo {
     pub encrypted: bool,
 }
 
+/// Which source a connector reads, and as whom. It is compared and never shown: it holds what the connector logs in with.
+#[derive(Clone, PartialEq, Eq)]
+pub struct SourceIdentity(Vec<String>);
+
+impl SourceIdentity {
+    /// Everything by which two connectors of one kind could differ in what they may see.
+    pub fn new(parts: impl IntoIterator<Item = String>) -> Self {
+        Self(parts.into_iter().collect())
+    }
+}
+
+impl std::fmt::Debug for SourceIdentity {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("SourceIdentity(hidden)")
+    }
+}
+
 /// One agency's database.
 ///
 /// Every method opens what it needs lazily: making a connector never touches the source. No method may write to the
@@ -38,6 +55,12 @@ pub struct ServerInfo {
 #[async_trait]
 pub trait Connector: Send + Sync + std::fmt::Debug {
     fn dialect(&self) -> &dyn Dialect;
+
+    /// The same for two connectors only where either may run a statement over what the other reads, and would be answered
+    /// alike. `None` is never the same as another.
+    fn source_identity(&self) -> Option<SourceIdentity> {
+        None
+    }
 
     /// Reaches the source and logs in.
     ///

@@ -39,6 +39,15 @@ pub enum GroupingSets {
     UnionAll,
 }
 
+/// How a database best finds the rows whose key is in no row of another relation, NULLs leaving it open.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NotIn {
+    /// `key NOT IN (SELECT …)`
+    NotIn,
+    /// `NOT EXISTS` of an equal key, beside what NULLs on either side mean: a plan by hashing, at any size.
+    NotExists,
+}
+
 /// A comparison that the renderer is about to write.
 #[derive(Clone, Copy, Debug)]
 pub struct Comparison<'a> {
@@ -171,6 +180,10 @@ pub trait Dialect: Send + Sync + std::fmt::Debug {
 
     fn grouping_sets(&self) -> GroupingSets {
         GroupingSets::UnionAll
+    }
+
+    fn not_in(&self) -> NotIn {
+        NotIn::NotIn
     }
 
     /// The end of a SELECT that gives so many rows (`None` is all) after so many others.

@@ -30,8 +30,8 @@ mod value;
 mod window;
 
 pub use catalog::{Collation, Column, ColumnType, Table, TableKind, TableName, TableSummary};
-pub use connector::{BatchStream, Connector, ServerInfo, Statement};
-pub use dialect::{Calculation, Comparison, Dialect, GroupingSets, Support, TextPart, TextUse};
+pub use connector::{BatchStream, Connector, ServerInfo, SourceIdentity, Statement};
+pub use dialect::{Calculation, Comparison, Dialect, GroupingSets, NotIn, Support, TextPart, TextUse};
 pub use error::ConnectorError;
 pub use expr::{ArithmeticOp, CompareOp, Existence, Expr, Mask, OutputColumn, Probe};
 pub use fragment::{

@@ -13,7 +13,8 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use wayleave_connector_api::{
-    BatchStream, Connector, ConnectorError, Dialect, ServerInfo, Statement, Table, TableName, TableSummary,
+    BatchStream, Connector, ConnectorError, Dialect, ServerInfo, SourceIdentity, Statement, Table, TableName,
+    TableSummary,
 };
 
 use crate::decode::Decoder;
@@ -28,6 +29,7 @@ const BATCHES_AHEAD: usize = 2;
 pub struct PostgresConnector {
     pool: Pool,
     dialect: PostgresDialect,
+    identity: SourceIdentity,
 }
 
 impl PostgresConnector {
@@ -36,7 +38,8 @@ impl PostgresConnector {
     /// # Errors
     /// [`ConnectorError::Configuration`], which never repeats a part of the URL.
     pub fn new(options: PostgresOptions) -> Result<Self, ConnectorError> {
-        Ok(Self { pool: Pool::new(options)?, dialect: PostgresDialect })
+        let identity = options.identity()?;
+        Ok(Self { pool: Pool::new(options)?, dialect: PostgresDialect, identity })
     }
 
     /// Asks something of the catalog. A connection that died while it was idle (the server was restarted) is replaced:
@@ -76,6 +79,10 @@ impl PostgresConnector {
 impl Connector for PostgresConnector {
     fn dialect(&self) -> &dyn Dialect {
         &self.dialect
+    }
+
+    fn source_identity(&self) -> Option<SourceIdentity> {
+        Some(self.identity.clone())
     }
 
     async fn ping(&self) -> Result<ServerInfo, ConnectorError> {

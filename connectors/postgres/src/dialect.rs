@@ -10,8 +10,8 @@ use arrow::datatypes::{DataType, TimeUnit};
 use chrono::{Days, NaiveDate};
 use wayleave_connector_api::{
     Aggregate, AggregateFunction, Calculation, Collation, DatePart, DateUnit, Dialect, Expr, Form, GroupingSets,
-    KeyFormat, Mask, OutputColumn, Scheme, Support, TextFunction, TextPart, TextUse, Value, WindowCall, WindowFunction,
-    arithmetic_support,
+    KeyFormat, Mask, NotIn, OutputColumn, Scheme, Support, TextFunction, TextPart, TextUse, Value, WindowCall,
+    WindowFunction, arithmetic_support,
 };
 
 mod function;
@@ -367,6 +367,11 @@ impl Dialect for PostgresDialect {
 
     fn grouping_sets(&self) -> GroupingSets {
         GroupingSets::Native
+    }
+
+    /// A NOT IN whose rows do not fit into `work_mem` is decided row against row.
+    fn not_in(&self) -> NotIn {
+        NotIn::NotExists
     }
 
     fn deliver(&self, sql: &str, output: &OutputColumn, to: &DataType) -> String {

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tokio_postgres::Config;
 use tokio_postgres::config::SslMode;
-use wayleave_connector_api::ConnectorError;
+use wayleave_connector_api::{ConnectorError, SourceIdentity};
 
 /// Whether the connection is encrypted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,6 +48,23 @@ impl fmt::Debug for PostgresOptions {
 }
 
 impl PostgresOptions {
+    /// The server, the database and the login, in whatever way the URL writes them.
+    pub(crate) fn identity(&self) -> Result<SourceIdentity, ConnectorError> {
+        let config = self.driver_config()?;
+        let user = config.get_user().unwrap_or_default();
+        Ok(SourceIdentity::new([
+            "postgres".to_owned(),
+            format!("{:?}", config.get_hosts()),
+            format!("{:?}", config.get_hostaddrs()),
+            format!("{:?}", config.get_ports()),
+            config.get_dbname().unwrap_or(user).to_owned(),
+            user.to_owned(),
+            format!("{:?}", config.get_password()),
+            config.get_options().unwrap_or_default().to_owned(),
+            format!("{:?} {:?}", self.tls, self.ca_file),
+        ]))
+    }
+
     /// The driver's settings.
     ///
     /// # Errors

@@ -10,7 +10,8 @@ use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 use wayleave_connector_api::{
-    BatchStream, Connector, ConnectorError, Dialect, ServerInfo, Statement, Table, TableName, TableSummary,
+    BatchStream, Connector, ConnectorError, Dialect, ServerInfo, SourceIdentity, Statement, Table, TableName,
+    TableSummary,
 };
 
 use crate::decode::RowDecoder;
@@ -47,6 +48,12 @@ impl SqliteConnector {
 impl Connector for SqliteConnector {
     fn dialect(&self) -> &dyn Dialect {
         &self.dialect
+    }
+
+    /// The file itself, wherever links to it stand.
+    fn source_identity(&self) -> Option<SourceIdentity> {
+        let file = std::fs::canonicalize(self.pool.path()).ok()?;
+        Some(SourceIdentity::new(["sqlite".to_owned(), file.to_str()?.to_owned()]))
     }
 
     async fn ping(&self) -> Result<ServerInfo, ConnectorError> {

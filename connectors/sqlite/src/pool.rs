@@ -47,6 +47,10 @@ pub(crate) struct Lease {
 }
 
 impl Pool {
+    pub(crate) fn path(&self) -> &Path {
+        &self.options.path
+    }
+
     pub(crate) fn new(options: SqliteOptions) -> Arc<Self> {
         let budget_wait = LONGEST_BUDGET_WAIT.min(Duration::from_millis(options.statement_timeout_ms));
         Self::with_budget_wait(options, budget_wait)

@@ -98,6 +98,9 @@ pub struct FragmentPlan {
     /// Counted from 1.
     pub number: usize,
     pub agency: String,
+    /// Other agencies whose tables it reads in the same server.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub shared_with: Vec<String>,
     pub role: Role,
     /// Released tables that it reads, as `schema.table`.
     pub tables: Vec<String>,
@@ -373,6 +376,7 @@ impl QueryPlan {
         FragmentPlan {
             number,
             agency: fragment.agency.clone(),
+            shared_with: fragment.agencies().into_iter().skip(1).collect(),
             role,
             tables: tables.into_iter().collect(),
             consent: agreements.iter().filter_map(|id| self.agreements.get(id)).map(|a| consent(a)).collect(),

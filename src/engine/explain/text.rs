@@ -73,7 +73,8 @@ fn step(plan: &Step, first: &str, rest: &str, text: &mut String) {
 
 fn fragment(plan: &FragmentPlan, text: &mut String) {
     let estimate = plan.estimated_rows.map_or(String::new(), |rows| format!(", about {rows} rows"));
-    let _ = writeln!(text, "{}. agency `{}`{estimate}", plan.number, plan.agency);
+    let shared: Vec<String> = plan.shared_with.iter().map(|agency| format!(" and `{agency}`")).collect();
+    let _ = writeln!(text, "{}. agency `{}`{}{estimate}", plan.number, plan.agency, shared.join(""));
     match plan.role {
         Role::Register => text.push_str("   read as a consent register\n"),
         Role::Released => {

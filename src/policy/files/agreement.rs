@@ -118,6 +118,8 @@ pub struct Share {
     pub rows: Option<String>,
     /// Agencies that may be sent this table's keys.
     pub disclose_keys_to: BTreeSet<String>,
+    /// Agencies whose tables may be joined with this one's rows inside one server, where both are kept in the same.
+    pub join_at_source_with: BTreeSet<String>,
     /// The line of the share's heading.
     pub line: usize,
 }

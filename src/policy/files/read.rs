@@ -48,6 +48,7 @@ pub(super) const SHARE_KEYS: &[Key] = &[
     Key::new("mask", "mask.postcode = \"outward\""),
     Key::new("rows", "rows = \"deceased = false\""),
     Key::new("disclose_keys_to", "disclose_keys_to = [\"social\"]"),
+    Key::new("join_at_source_with", "join_at_source_with = [\"social\"]"),
 ];
 pub(super) const MASK_KEYS: &[Key] = &[Key::new("last", "last = 3"), Key::new("constant", "constant = \"withheld\"")];
 pub(super) const REQUIRE_KEYS: &[Key] =
@@ -328,7 +329,11 @@ fn read_share(table: &Table<'_>) -> Option<ReadShare> {
         Some(entry) => entry.texts(),
         None => Some(Vec::new()),
     };
-    let (name, disclosed) = (name?, disclosed?);
+    let joined = match table.optional("join_at_source_with") {
+        Some(entry) => entry.texts(),
+        None => Some(Vec::new()),
+    };
+    let (name, disclosed, joined) = (name?, disclosed?, joined?);
     let own = Located { value: name.value.agency.clone(), place: name.place.clone() };
     let share = Share {
         table: name.value,
@@ -336,9 +341,10 @@ fn read_share(table: &Table<'_>) -> Option<ReadShare> {
         masks: masks?,
         rows: rows?,
         disclose_keys_to: disclosed.iter().map(|agency| agency.value.clone()).collect(),
+        join_at_source_with: joined.iter().map(|agency| agency.value.clone()).collect(),
         line: table.place().line,
     };
-    let agencies = std::iter::once(own).chain(disclosed).collect();
+    let agencies = std::iter::once(own).chain(disclosed).chain(joined).collect();
     Some(ReadShare { share, table: name.place, agencies })
 }
 

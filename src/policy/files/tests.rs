@@ -498,6 +498,25 @@ fn codes_are_not_wildcards() {
 }
 
 #[test]
+fn agencies_whose_rows_may_meet_in_one_server_are_named() {
+    let share =
+        assert_allowed("disclose_keys_to = [\"social\"]", "join_at_source_with = [\"social\"]").shares.remove(0);
+    assert_eq!(share.join_at_source_with, BTreeSet::from(["social".to_owned()]));
+    assert!(share.disclose_keys_to.is_empty());
+    let named = edited(AGREEMENT, "disclose_keys_to", "join_at_source_with = [\"socail\"]\ndisclose_keys_to");
+    let set = parse_agreement(&named).unwrap();
+    let configured: BTreeSet<String> = ["health", "social", "police"].map(str::to_owned).into();
+    let Diagnostics(faults) = set.check_agencies(&configured).unwrap_err();
+    let [fault] = faults.as_slice() else { panic!("{faults:?}") };
+    assert_eq!((fault.line, fault.column), (35, 24));
+    assert_eq!(fault.message, "no agency `socail` is configured");
+    assert_eq!(fault.hint.as_deref(), Some("did you mean `social`?"));
+    let wrong = agreement_faults("disclose_keys_to = [\"social\"]", "join_at_source_with = 7");
+    assert_eq!(wrong.len(), 1, "{wrong:?}");
+    assert!(wrong[0].starts_with("a.toml:35:"), "{wrong:?}");
+}
+
+#[test]
 fn agencies_are_configured() {
     let set = parse_agreement(AGREEMENT).unwrap();
     let agencies = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<BTreeSet<_>>();

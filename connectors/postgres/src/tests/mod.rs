@@ -4,6 +4,7 @@ mod calculations;
 mod expressions;
 mod faults;
 mod fragments;
+mod identity;
 mod reading;
 
 use std::sync::{Arc, OnceLock};
