@@ -15,8 +15,6 @@ use datafusion::arrow::datatypes::DataType;
 use datafusion::catalog::TableProvider;
 use datafusion::common::{DataFusionError, SchemaError};
 use datafusion::datasource::ViewTable;
-use datafusion::execution::memory_pool::GreedyMemoryPool;
-use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::execution::session_state::SessionStateBuilder;
 use datafusion::execution::{SessionState, TaskContext};
 use datafusion::physical_plan::execute_stream;
@@ -37,8 +35,9 @@ pub use explain::{
 
 use crate::audit::{AgreementRef, AuditLog, Disclosure, Intent, Refusal, SourceStatement};
 use crate::catalog::Agencies;
-use crate::config::{Config, ViewConfig};
+use crate::config::{Config, Limits, ViewConfig};
 use crate::error::Error;
+use crate::execution::{Memory, MemoryLimits, MemoryUse, QueryMemory, physical_rules};
 use crate::federate::{PushdownLevel, QueryRun, federate, plan_physical, planned_fragments};
 use crate::names::QualifiedTable;
 use crate::policy::files::PolicySet;
@@ -48,9 +47,6 @@ use crate::session::Session;
 use crate::unified::unified_sql;
 use catalogs::{Catalogs, HOME, SessionNames, UNIFIED};
 use explain::{QueryPlan, Request};
-
-/// Memory that all running queries may use together; past it a query fails alone.
-const MEMORY_LIMIT_BYTES: usize = 4 << 30;
 
 /// How long an agency may take to answer whether it is there.
 const PING_DEADLINE: Duration = Duration::from_secs(10);
@@ -62,6 +58,7 @@ pub struct Engine {
     views: BTreeMap<String, ViewConfig>,
     audit: Arc<AuditLog>,
     base: SessionState,
+    memory: Memory,
     pushdown: PushdownLevel,
 }
 
@@ -126,7 +123,9 @@ impl Engine {
         set.check_agencies(&agencies.names().map(str::to_owned).collect())?;
         let audit = Arc::new(AuditLog::open(&config.audit.directory)?);
         let policy = Arc::new(Policy::new(set, agencies, config.pseudonyms.clone(), clock));
-        Ok(Self { policy, views: config.views, audit, base: base_state()?, pushdown: PushdownLevel::Full })
+        let memory = Memory::new(&memory_limits(&config.limits))?;
+        let base = base_state(&memory);
+        Ok(Self { policy, views: config.views, audit, base, memory, pushdown: PushdownLevel::Full })
     }
 
     /// The same engine with another level of pushdown: for differential tests, which run every query both ways.
@@ -168,11 +167,13 @@ impl Engine {
         let query = &planned.query;
         self.audit.intent(intent(session, query_id, sql, query, &self.policy.set().hash)).await?;
         let run = Arc::new(QueryRun::new(query_id));
-        let context = task_context(&planned.state, &run);
+        let memory = Arc::new(self.memory.for_query(planned.state.runtime_env())?);
+        let context = task_context(&planned.state, &run, &memory);
         let started = Instant::now();
         // A plan that cannot start is an answer that fails at once, so that its outcome is recorded like any other.
         let batches = execute_stream(Arc::clone(&query.physical), context)
             .unwrap_or_else(|error| answer::failed(query.physical.schema(), error));
+        let batches = memory.explained(batches);
         Ok(answer::start(batches, run, Arc::clone(&self.audit), started, query))
     }
 
@@ -283,7 +284,7 @@ impl Engine {
         notices.extend(enforced.notices().into_iter().map(|text| Notice { text }));
         let query = QueryPlan {
             raw,
-            optimized: enforced.plan().clone(),
+            optimized: federated.whole,
             federated: federated.plan,
             physical,
             fragments,
@@ -449,6 +450,11 @@ impl Engine {
         futures::future::join_all(pings).await
     }
 
+    /// What all running queries hold in memory and on disk.
+    pub fn memory_in_use(&self) -> MemoryUse {
+        self.memory.in_use()
+    }
+
     /// Waits until every audit record given so far is on disk.
     ///
     /// # Errors
@@ -458,7 +464,16 @@ impl Engine {
     }
 }
 
-fn base_state() -> Result<SessionState, Error> {
+fn memory_limits(limits: &Limits) -> MemoryLimits {
+    MemoryLimits {
+        query: usize::try_from(limits.query_memory).unwrap_or(usize::MAX),
+        process: usize::try_from(limits.process_memory).unwrap_or(usize::MAX),
+        spill: limits.spill_disk,
+        spill_directory: limits.spill_directory.clone(),
+    }
+}
+
+fn base_state(memory: &Memory) -> SessionState {
     let mut config = SessionConfig::new()
         .with_default_catalog_and_schema(HOME, UNIFIED)
         .with_create_default_catalog_and_schema(false)
@@ -468,11 +483,11 @@ fn base_state() -> Result<SessionState, Error> {
     // `0.5` is exact, as it is in every source: a binary float would make comparisons with decimals inexact.
     options.sql_parser.parse_float_as_decimal = true;
     options.sql_parser.map_string_types_to_utf8view = false;
-    let runtime = RuntimeEnvBuilder::new()
-        .with_memory_pool(Arc::new(GreedyMemoryPool::new(MEMORY_LIMIT_BYTES)))
-        .build_arc()
-        .map_err(|error| Error::Execution { message: error.strip_backtrace() })?;
-    Ok(SessionStateBuilder::new_with_default_features().with_config(config).with_runtime_env(runtime).build())
+    memory.configure(options);
+    SessionStateBuilder::new_with_default_features()
+        .with_config(config)
+        .with_physical_optimizer_rules(physical_rules())
+        .build()
 }
 
 fn session_state(base: &SessionState, names: &Arc<SessionNames>) -> SessionState {
@@ -481,10 +496,10 @@ fn session_state(base: &SessionState, names: &Arc<SessionNames>) -> SessionState
         .build()
 }
 
-fn task_context(state: &SessionState, run: &Arc<QueryRun>) -> Arc<TaskContext> {
+fn task_context(state: &SessionState, run: &Arc<QueryRun>, memory: &Arc<QueryMemory>) -> Arc<TaskContext> {
     let context = TaskContext::from(state);
-    let config = context.session_config().clone().with_extension(Arc::clone(run));
-    Arc::new(context.with_session_config(config))
+    let config = context.session_config().clone().with_extension(Arc::clone(run)).with_extension(Arc::clone(memory));
+    Arc::new(context.with_session_config(config).with_runtime(Arc::clone(memory.runtime())))
 }
 
 /// Operators that one statement may chain: planning goes down a level a link, and its time grows with their square.

@@ -21,6 +21,7 @@ use super::join::{join_at_source, keyed_join, receivers};
 use super::kept::{Kept, listed, written};
 use super::node::{Counting, FragmentNode, KeyedJoinNode, OrderedBy, Side};
 use super::piece::{Carved, Piece, deliverable};
+use super::rearrange::rearrange;
 use crate::catalog::Agency;
 use crate::error::Error;
 use crate::expression::{KeptHere, Pushed, push, push_exact};
@@ -40,6 +41,8 @@ pub enum PushdownLevel {
 #[derive(Debug)]
 pub struct FederatedPlan {
     pub plan: LogicalPlan,
+    /// The whole plan as it was carved.
+    pub whole: LogicalPlan,
     pub obligations: Vec<Obligation>,
     /// What could not go to a source, in the order in which it is done.
     pub kept: Vec<Kept>,
@@ -52,8 +55,12 @@ pub struct FederatedPlan {
 pub fn federate(enforced: &EnforcedPlan, level: PushdownLevel) -> Result<FederatedPlan, Error> {
     let carver = Carver { level, kept: RefCell::default() };
     let failed = |error: DataFusionError| Error::Plan { message: error.strip_backtrace() };
-    let plan = carver.carve(enforced.plan()).and_then(|carved| carver.close(carved)).map_err(failed)?;
-    Ok(FederatedPlan { plan, obligations: enforced.obligations(), kept: carver.kept.into_inner() })
+    let whole = match level {
+        PushdownLevel::Full => rearrange(enforced.plan()).map_err(failed)?,
+        PushdownLevel::ReleasedRelations => enforced.plan().clone(),
+    };
+    let plan = carver.carve(&whole).and_then(|carved| carver.close(carved)).map_err(failed)?;
+    Ok(FederatedPlan { plan, whole, obligations: enforced.obligations(), kept: carver.kept.into_inner() })
 }
 
 pub(super) struct Carver {

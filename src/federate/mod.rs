@@ -13,12 +13,14 @@ mod fragment_exec;
 mod join;
 mod kept;
 mod keyed_join_exec;
+mod keys;
 mod lineage;
 mod meter;
 mod node;
 mod physical;
 mod piece;
 mod proof;
+mod rearrange;
 mod run;
 
 pub use carve::{FederatedPlan, PushdownLevel, federate};

@@ -19,5 +19,6 @@ mod explain;
 mod faults;
 mod generator;
 mod harness;
+mod memory;
 mod slt;
 mod withdrawal;

@@ -37,7 +37,7 @@ use tree::{Operator, Planter};
 pub(super) struct QueryPlan {
     /// As it was written, before anything had worked on it.
     pub raw: LogicalPlan,
-    /// After DataFusion's optimizer.
+    /// Optimized, as it was carved.
     pub optimized: LogicalPlan,
     /// With fragments in the place of what agencies answer.
     pub federated: LogicalPlan,
