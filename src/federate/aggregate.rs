@@ -10,9 +10,10 @@ use wayleave_connector_api::{AggregateFunction, OutputColumn, Relation};
 
 use super::carve::{Carver, all, exact, unaliased};
 use super::estimate;
+use super::grouping_sets::grouping_sets_at_source;
 use super::kept::listed;
 use super::piece::{Carved, Piece, deliverable};
-use crate::expression::{KeptHere, push_exact};
+use crate::expression::{INTEGER_AS_DECIMAL, KeptHere, push_exact};
 
 impl Carver {
     pub(super) fn aggregate(&self, aggregate: &Aggregate) -> Result<Carved, DataFusionError> {
@@ -23,14 +24,20 @@ impl Carver {
                 return self.rebuilt(&LogicalPlan::Aggregate(aggregate.clone()), vec![input]);
             }
         };
+        if matches!(aggregate.group_expr.first(), Some(Expr::GroupingSet(_))) {
+            return match grouping_sets_at_source(aggregate, &piece) {
+                Ok(grouped) => Ok(Carved::Source(Box::new(grouped))),
+                Err(why) => {
+                    self.keep(Some(&piece.agency), format!("group by {}", listed(&aggregate.group_expr)), &why);
+                    let input = piece.close()?;
+                    self.rebuilt(&LogicalPlan::Aggregate(aggregate.clone()), vec![input])
+                }
+            };
+        }
         let outputs = piece.outputs();
         let dialect = piece.agency.dialect();
         let groups = all(&aggregate.group_expr, |expr| {
             let group = push_exact(expr, &piece.schema, &outputs, dialect)?;
-            // A constant in GROUP BY is a position to most databases.
-            if matches!(group, source::Expr::Literal(_)) {
-                return Err(KeptHere("grouping by a constant is done here".to_owned()));
-            }
             exact(dialect.group_support(&group.output(&outputs)))?;
             Ok(group)
         });
@@ -70,7 +77,7 @@ impl Carver {
     }
 }
 
-fn aggregate_call(
+pub(super) fn aggregate_call(
     expr: &Expr,
     piece: &Piece,
     outputs: &[OutputColumn],
@@ -88,6 +95,9 @@ fn aggregate_call(
         "sum" => AggregateFunction::Sum,
         "min" => AggregateFunction::Min,
         "max" => AggregateFunction::Max,
+        // The least of booleans is whether all are true, the greatest whether any is.
+        "bool_and" => AggregateFunction::Min,
+        "bool_or" => AggregateFunction::Max,
         other => return Err(KeptHere(format!("aggregate `{other}` is made here"))),
     };
     let [argument] = params.args.as_slice() else {
@@ -95,6 +105,13 @@ fn aggregate_call(
     };
     let argument = match (function, argument) {
         (AggregateFunction::Count, Expr::Literal(value, _)) if !value.is_null() && !params.distinct => None,
+        // A source sums integers as they are, into as many digits as it takes.
+        (AggregateFunction::Sum, Expr::Cast(cast)) if *cast.field.data_type() == INTEGER_AS_DECIMAL => {
+            match push_exact(&cast.expr, &piece.schema, outputs, dialect) {
+                Ok(integer) if integer.output(outputs).data_type.is_integer() => Some(integer),
+                _ => Some(push_exact(argument, &piece.schema, outputs, dialect)?),
+            }
+        }
         _ => Some(push_exact(argument, &piece.schema, outputs, dialect)?),
     };
     let filter =

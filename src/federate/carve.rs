@@ -12,19 +12,22 @@ use datafusion::catalog::default_table_source::source_as_provider;
 use datafusion::common::tree_node::{Transformed, TreeNodeRecursion};
 use datafusion::common::{DFSchemaRef, DataFusionError, internal_err, plan_err};
 use datafusion::logical_expr::utils::split_conjunction;
-use datafusion::logical_expr::{Expr, FetchType, Filter, Join, Limit, LogicalPlan, Projection, SkipType, Sort, Union};
+use datafusion::logical_expr::{Expr, Filter, Join, LogicalPlan, Projection, Union};
 use wayleave_connector_api as source;
-use wayleave_connector_api::{NullsOrder, Relation, SortDirection, Support};
+use wayleave_connector_api::{Relation, Support};
 
 use super::estimate;
-use super::join::{join_at_source, keyed_join, receivers};
-use super::kept::{Kept, listed, written};
+use super::exact_average::averages_as_sums;
+use super::join::{keyed_join, receivers};
+use super::join_at_source::join_at_source;
+use super::kept::{Kept, written};
 use super::node::{Counting, FragmentNode, KeyedJoinNode, OrderedBy, Side};
 use super::piece::{Carved, Piece, deliverable};
 use super::rearrange::rearrange;
+use super::scalar_subquery::joined_with_subqueries;
 use crate::catalog::Agency;
 use crate::error::Error;
-use crate::expression::{KeptHere, Pushed, push, push_exact};
+use crate::expression::{KeptHere, Pushed};
 use crate::policy::{EnforcedPlan, Obligation, ReleasedTable};
 
 /// How much is pushed down.
@@ -55,10 +58,12 @@ pub struct FederatedPlan {
 pub fn federate(enforced: &EnforcedPlan, level: PushdownLevel) -> Result<FederatedPlan, Error> {
     let carver = Carver { level, kept: RefCell::default() };
     let failed = |error: DataFusionError| Error::Plan { message: error.strip_backtrace() };
-    let whole = match level {
-        PushdownLevel::Full => rearrange(enforced.plan()).map_err(failed)?,
-        PushdownLevel::ReleasedRelations => enforced.plan().clone(),
-    };
+    let whole = averages_as_sums(enforced.plan().clone())
+        .and_then(|plan| match level {
+            PushdownLevel::Full => rearrange(&plan),
+            PushdownLevel::ReleasedRelations => Ok(plan),
+        })
+        .map_err(failed)?;
     let plan = carver.carve(&whole).and_then(|carved| carver.close(carved)).map_err(failed)?;
     Ok(FederatedPlan { plan, whole, obligations: enforced.obligations(), kept: carver.kept.into_inner() })
 }
@@ -86,6 +91,11 @@ impl Carver {
     }
 
     pub(super) fn carve(&self, plan: &LogicalPlan) -> Result<Carved, DataFusionError> {
+        if self.pushes()
+            && let Some(joined) = joined_with_subqueries(plan)?
+        {
+            return self.carve(&joined);
+        }
         // Plans inside expressions (scalar subqueries) are carved on their own.
         let plan = plan
             .clone()
@@ -122,8 +132,8 @@ impl Carver {
                 }
                 Carved::Local(input) => self.rebuilt(&plan, vec![input]),
             },
-            LogicalPlan::Window(_)
-            | LogicalPlan::Repartition(_)
+            LogicalPlan::Window(window) => self.window(window),
+            LogicalPlan::Repartition(_)
             | LogicalPlan::Distinct(_)
             | LogicalPlan::Unnest(_)
             | LogicalPlan::RecursiveQuery(_)
@@ -168,7 +178,7 @@ impl Carver {
         let outputs = piece.outputs();
         let mut here: Vec<Expr> = Vec::new();
         for conjunct in split_conjunction(&filter.predicate) {
-            match push(conjunct, &piece.schema, &outputs, piece.agency.dialect()) {
+            match piece.push(conjunct) {
                 Ok(Pushed::Exact(predicate)) => add_filter(&mut piece, predicate),
                 Ok(Pushed::Superset(predicate)) => {
                     let why = match piece.agency.dialect().support(&predicate, &outputs) {
@@ -199,12 +209,11 @@ impl Carver {
                 return self.rebuilt(&LogicalPlan::Projection(projection.clone()), vec![input.as_ref().clone()]);
             }
         };
-        let outputs = piece.outputs();
         let fields = projection.schema.fields();
         let mut exprs = Vec::with_capacity(fields.len());
         for (expr, field) in projection.expr.iter().zip(fields) {
             let pushed = if deliverable(field.data_type()) {
-                push_exact(expr, &piece.schema, &outputs, piece.agency.dialect())
+                piece.push_exact(expr)
             } else {
                 Err(KeptHere(format!("values of type {} are made here", field.data_type())))
             };
@@ -256,81 +265,6 @@ impl Carver {
         }
         let used: Vec<usize> = used.into_iter().collect();
         piece.narrow(&used)?.close()
-    }
-
-    fn sort(&self, sort: &Sort) -> Result<Carved, DataFusionError> {
-        let piece = match self.carve(&sort.input)? {
-            Carved::Source(piece) if self.pushes() => *piece,
-            other => {
-                let input = self.close(other)?;
-                return self.rebuilt(&LogicalPlan::Sort(sort.clone()), vec![input]);
-            }
-        };
-        let outputs = piece.outputs();
-        let dialect = piece.agency.dialect();
-        let keys = all(&sort.expr, |key| {
-            let expr = push_exact(&key.expr, &piece.schema, &outputs, dialect)?;
-            // Only plain columns: the order is declared over the output, and a constant is a position to most databases.
-            let source::Expr::Column(column) = expr else {
-                return Err(KeptHere("an order by an expression is made here".to_owned()));
-            };
-            let output = outputs.get(column).ok_or_else(|| KeptHere("its column is not there".to_owned()))?;
-            exact(dialect.sort_support(output))?;
-            let direction = if key.asc { SortDirection::Ascending } else { SortDirection::Descending };
-            let nulls = if key.nulls_first { NullsOrder::First } else { NullsOrder::Last };
-            Ok(OrderedBy { column, direction, nulls })
-        });
-        match keys {
-            Ok(ordering) => {
-                let keys = ordering
-                    .iter()
-                    .map(|by| source::SortKey {
-                        expr: source::Expr::Column(by.column),
-                        direction: by.direction,
-                        nulls: by.nulls,
-                    })
-                    .collect();
-                let fetch = sort.fetch.and_then(|fetch| u64::try_from(fetch).ok());
-                Ok(Carved::Source(Box::new(Piece {
-                    rows: sort.fetch.map_or(piece.rows, |fetch| piece.rows.min(estimate::count(fetch))),
-                    relation: Relation::Sort { input: Box::new(piece.relation), keys, fetch },
-                    ordering,
-                    ..piece
-                })))
-            }
-            Err(why) => {
-                let what = format!("sort by {}", listed(sort.expr.iter().map(|key| &key.expr)));
-                self.keep(Some(&piece.agency), what, &why);
-                let input = piece.close()?;
-                self.rebuilt(&LogicalPlan::Sort(sort.clone()), vec![input])
-            }
-        }
-    }
-
-    fn limit(&self, limit: &Limit) -> Result<Carved, DataFusionError> {
-        let fetch = match (limit.get_skip_type()?, limit.get_fetch_type()?) {
-            (SkipType::Literal(0), FetchType::Literal(Some(fetch))) => u64::try_from(fetch).ok(),
-            _ => None,
-        };
-        match (self.carve(&limit.input)?, fetch) {
-            // A limit above an order would have to count on the order of a derived table, which SQL does not promise.
-            (Carved::Source(piece), Some(fetch)) if self.pushes() && piece.ordering.is_empty() => {
-                let piece = *piece;
-                Ok(Carved::Source(Box::new(Piece {
-                    rows: piece.rows.min(estimate::count(usize::try_from(fetch).unwrap_or(usize::MAX))),
-                    relation: Relation::Limit { input: Box::new(piece.relation), fetch },
-                    ..piece
-                })))
-            }
-            (other, _) => {
-                if let (Carved::Source(piece), true) = (&other, self.pushes()) {
-                    let why = KeptHere("it starts at an offset, or counts on the order of a derived table".to_owned());
-                    self.keep(Some(&piece.agency), "limit", &why);
-                }
-                let input = self.close(other)?;
-                self.rebuilt(&LogicalPlan::Limit(limit.clone()), vec![input])
-            }
-        }
     }
 
     fn union(&self, union: &Union) -> Result<Carved, DataFusionError> {
@@ -447,9 +381,6 @@ fn shown_join(join: &Join) -> String {
 /// What a node does that no source is asked for, and why.
 fn done_here(plan: &LogicalPlan) -> Option<(String, &'static str)> {
     match plan {
-        LogicalPlan::Window(window) => {
-            Some((format!("compute {}", listed(&window.window_expr)), "window functions are computed here"))
-        }
         LogicalPlan::Distinct(_) => Some(("distinct".to_owned(), "one row of each key is picked here")),
         LogicalPlan::Unnest(_) => Some(("unnest".to_owned(), "lists are taken apart here")),
         LogicalPlan::RecursiveQuery(_) => Some(("recursion".to_owned(), "a recursive query is run here")),

@@ -188,26 +188,12 @@ fn as_delivered(batch: &RecordBatch, schema: &Arc<Schema>) -> Result<RecordBatch
 }
 
 fn without_key_slots(relation: &Relation) -> Relation {
-    let boxed = |relation: &Relation| Box::new(without_key_slots(relation));
     match relation.clone() {
         Relation::Scan(mut scan) => {
             scan.keys = None;
             Relation::Scan(scan)
         }
-        Relation::Filter { input, predicate } => Relation::Filter { input: boxed(&input), predicate },
-        Relation::Project { input, exprs } => Relation::Project { input: boxed(&input), exprs },
-        Relation::Join { left, right, kind, on } => {
-            Relation::Join { left: boxed(&left), right: boxed(&right), kind, on }
-        }
-        Relation::SemiJoin { left, right, kind, on } => {
-            Relation::SemiJoin { left: boxed(&left), right: boxed(&right), kind, on }
-        }
-        Relation::Aggregate { input, groups, aggregates } => {
-            Relation::Aggregate { input: boxed(&input), groups, aggregates }
-        }
-        Relation::Sort { input, keys, fetch } => Relation::Sort { input: boxed(&input), keys, fetch },
-        Relation::Limit { input, fetch } => Relation::Limit { input: boxed(&input), fetch },
-        Relation::Union { inputs } => Relation::Union { inputs: inputs.iter().map(without_key_slots).collect() },
+        other => other.map_inputs(&without_key_slots),
     }
 }
 

@@ -24,6 +24,7 @@ use datafusion::physical_plan::{
 };
 use futures::{TryStreamExt, stream};
 
+use super::estimate::count;
 use super::fragment_exec::{FragmentExec, run_of};
 use super::keys::{Held, KeyCollector};
 use super::node::Side;
@@ -99,6 +100,9 @@ impl KeyedJoin {
         while let Some(batch) = giver.try_next().await? {
             if let Some(found) = &mut keys {
                 found.add(&batch, given_column)?;
+                if is_many(found.len()) {
+                    run.decided_by_statistics(self.receiver.id);
+                }
                 if self.scan_is_cheaper(found.len()) {
                     keys = None;
                 } else if found.hold() == Held::No {
@@ -114,9 +118,6 @@ impl KeyedJoin {
         drop(giver);
         let collected = collector.finish()?;
         let keys = keys.map(KeyCollector::finish).transpose()?.map(Arc::new);
-        if keys.as_ref().is_none_or(|keys| count(keys.len()) > ALWAYS_SENT) {
-            run.decided_by_statistics(self.receiver.id);
-        }
         if let Some(keys) = keys.as_ref().filter(|keys| keys.len() > 0) {
             let disclosed = Disclosed {
                 from: self.discloses.clone(),
@@ -157,13 +158,13 @@ impl KeyedJoin {
 
     /// Whether so many keys cost the receiver more than reading it whole. More of them only make it worse.
     fn scan_is_cheaper(&self, keys: usize) -> bool {
-        let count = count(keys);
-        count > ALWAYS_SENT && count > self.receiver.rows() * SCAN_SHARE
+        is_many(keys) && count(keys) > self.receiver.rows() * SCAN_SHARE
     }
 }
 
-fn count(keys: usize) -> f64 {
-    u32::try_from(keys).map_or(f64::from(u32::MAX), f64::from)
+/// Whether there are so many keys that the receiver's size decides what is done with them.
+fn is_many(keys: usize) -> bool {
+    count(keys) > ALWAYS_SENT
 }
 
 fn column(plan: &Arc<dyn ExecutionPlan>, position: usize) -> Result<Arc<dyn PhysicalExpr>, DataFusionError> {

@@ -8,20 +8,26 @@
 mod aggregate;
 mod carve;
 mod estimate;
+mod exact_average;
 mod expand;
 mod fragment_exec;
+mod grouping_sets;
 mod join;
+mod join_at_source;
 mod kept;
 mod keyed_join_exec;
 mod keys;
 mod lineage;
 mod meter;
 mod node;
+mod order;
 mod physical;
 mod piece;
 mod proof;
 mod rearrange;
 mod run;
+mod scalar_subquery;
+mod window;
 
 pub use carve::{FederatedPlan, PushdownLevel, federate};
 pub use fragment_exec::FragmentExec;

@@ -20,5 +20,7 @@ mod faults;
 mod generator;
 mod harness;
 mod memory;
+mod pushed;
 mod slt;
+mod tpch;
 mod withdrawal;

@@ -6,8 +6,8 @@
 use arrow::datatypes::DataType;
 
 use crate::{
-    Aggregate, AggregateFunction, CompareOp, Expr, Form, KeyFormat, Mask, NullsOrder, OutputColumn, SortDirection,
-    Value,
+    Aggregate, AggregateFunction, ArithmeticOp, CompareOp, DatePart, DateUnit, Expr, Form, KeyFormat, Mask, NullsOrder,
+    OutputColumn, SortDirection, TextFunction, Value, WindowCall,
 };
 
 /// What becomes of an expression at a source.
@@ -30,12 +30,38 @@ pub enum TextUse {
     Order,
 }
 
+/// How a database groups by several sets of expressions at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GroupingSets {
+    /// `GROUP BY GROUPING SETS (…)` and `grouping(…)`.
+    Native,
+    /// One grouping a set, one below the other.
+    UnionAll,
+}
+
 /// A comparison that the renderer is about to write.
 #[derive(Clone, Copy, Debug)]
 pub struct Comparison<'a> {
     pub op: CompareOp,
     pub left: &'a str,
     pub right: &'a str,
+}
+
+/// Arithmetic that the renderer is about to write, with the types of its operands.
+#[derive(Clone, Copy, Debug)]
+pub struct Calculation<'a> {
+    pub op: ArithmeticOp,
+    pub left: (&'a str, &'a DataType),
+    pub right: (&'a str, &'a DataType),
+    pub data_type: &'a DataType,
+}
+
+/// One of the texts that the renderer is about to put one after the other.
+#[derive(Clone, Debug)]
+pub struct TextPart {
+    pub sql: String,
+    /// `None` where nothing tells.
+    pub most_bytes: Option<u64>,
 }
 
 /// One kind of database's SQL. Every method returns a complete SQL expression that needs no further parentheses inside
@@ -77,7 +103,21 @@ pub trait Dialect: Send + Sync + std::fmt::Debug {
     /// Case-sensitive LIKE over a constant pattern in which `\` escapes.
     fn like(&self, text: &str, pattern: &str) -> String;
 
-    fn widen(&self, sql: &str, to: &DataType) -> String;
+    fn widen(&self, sql: &str, from: &DataType, to: &DataType) -> String;
+
+    /// Written only where [`crate::arithmetic_support`] has shown that no row can make it fail.
+    fn arithmetic(&self, calculation: Calculation<'_>) -> String {
+        let Calculation { op, left: (left, _), right: (right, _), .. } = calculation;
+        format!("{left} {} {right}", op.sql())
+    }
+
+    fn concat(&self, parts: &[TextPart]) -> String;
+
+    fn of_text(&self, function: &TextFunction, sql: &str) -> String;
+
+    fn date_part(&self, part: DatePart, sql: &str, input: &OutputColumn) -> String;
+
+    fn truncate(&self, to: DateUnit, sql: &str, input: &OutputColumn) -> String;
 
     /// [`KeyFormat::canonical`] as SQL over a text expression.
     fn canonical_key(&self, sql: &str, format: KeyFormat) -> String;
@@ -102,17 +142,42 @@ pub trait Dialect: Send + Sync + std::fmt::Debug {
 
     /// `argument` is `None` for `count(*)`; the filter is already folded in by the renderer.
     fn aggregate(&self, call: &Aggregate, argument: Option<&str>) -> String {
-        let name = match call.function {
-            AggregateFunction::Count => "count",
-            AggregateFunction::Sum => "sum",
-            AggregateFunction::Min => "min",
-            AggregateFunction::Max => "max",
-        };
+        let name = self.aggregate_name(call.function);
         match (argument, call.distinct) {
             (None, _) => format!("{name}(*)"),
             (Some(argument), true) => format!("{name}(DISTINCT {argument})"),
             (Some(argument), false) => format!("{name}({argument})"),
         }
+    }
+
+    fn aggregate_name(&self, function: AggregateFunction) -> &'static str {
+        match function {
+            AggregateFunction::Count => "count",
+            AggregateFunction::Sum => "sum",
+            AggregateFunction::Min => "min",
+            AggregateFunction::Max => "max",
+        }
+    }
+
+    /// What becomes of a window function's call; its parts, and an aggregate over a window, are asked on their own.
+    fn window_support(&self, _call: &WindowCall, _input: &[OutputColumn]) -> Support {
+        Support::Exact
+    }
+
+    /// A finished window function's call, with the type that was promised.
+    fn window(&self, _call: &WindowCall, sql: &str) -> String {
+        sql.to_owned()
+    }
+
+    fn grouping_sets(&self) -> GroupingSets {
+        GroupingSets::UnionAll
+    }
+
+    /// The end of a SELECT that gives so many rows (`None` is all) after so many others.
+    fn limit(&self, fetch: Option<u64>, skip: u64) -> String {
+        let fetch = fetch.map_or(String::new(), |fetch| format!(" LIMIT {fetch}"));
+        let skip = if skip == 0 { String::new() } else { format!(" OFFSET {skip}") };
+        format!("{fetch}{skip}")
     }
 
     fn sort_key(&self, sql: &str, direction: SortDirection, nulls: NullsOrder) -> String {

@@ -37,8 +37,10 @@ use tree::{Operator, Planter};
 pub(super) struct QueryPlan {
     /// As it was written, before anything had worked on it.
     pub raw: LogicalPlan,
-    /// Optimized, as it was carved.
+    /// After DataFusion's optimizer.
     pub optimized: LogicalPlan,
+    /// Rearranged, as it was carved.
+    pub whole: LogicalPlan,
     /// With fragments in the place of what agencies answer.
     pub federated: LogicalPlan,
     pub physical: Arc<dyn ExecutionPlan>,
@@ -274,7 +276,7 @@ impl QueryPlan {
     /// What a query would do, or, where it was run to its end, has done.
     pub fn explanation(&self, audience: Audience, run: Option<&QueryRun>) -> Explanation {
         let ended = run.and_then(|run| Some((run, run.completed()?)));
-        let glossary = Glossary::of(&self.raw, &self.optimized);
+        let glossary = Glossary::of(&self.raw, [&self.optimized, &self.whole]);
         let chains = ended.map(|_| Chains::of(&self.physical));
         let root = Planter { glossary: &glossary, fragments: &self.fragments, chains }.tree(&self.federated);
         let facts: BTreeMap<u64, Facts> = self
