@@ -286,6 +286,7 @@ impl Engine {
         let query = QueryPlan {
             raw,
             optimized: enforced.plan().clone(),
+            whole: federated.whole,
             federated: federated.plan,
             physical,
             fragments,

@@ -45,6 +45,8 @@ pub enum PushdownLevel {
 #[derive(Debug)]
 pub struct FederatedPlan {
     pub plan: LogicalPlan,
+    /// The whole plan as it was carved.
+    pub whole: LogicalPlan,
     pub obligations: Vec<Obligation>,
     /// What could not go to a source, in the order in which it is done.
     pub kept: Vec<Kept>,
@@ -57,14 +59,14 @@ pub struct FederatedPlan {
 pub fn federate(enforced: &EnforcedPlan, level: PushdownLevel) -> Result<FederatedPlan, Error> {
     let carver = Carver { level, kept: RefCell::default() };
     let failed = |error: DataFusionError| Error::Plan { message: error.strip_backtrace() };
-    let plan = averages_as_sums(enforced.plan().clone())
+    let whole = averages_as_sums(enforced.plan().clone())
         .and_then(|plan| match level {
             PushdownLevel::Full => rearrange(&plan),
             PushdownLevel::ReleasedRelations => Ok(plan),
         })
         .map_err(failed)?;
-    let plan = carver.carve(&plan).and_then(|carved| carver.close(carved)).map_err(failed)?;
-    Ok(FederatedPlan { plan, obligations: enforced.obligations(), kept: carver.kept.into_inner() })
+    let plan = carver.carve(&whole).and_then(|carved| carver.close(carved)).map_err(failed)?;
+    Ok(FederatedPlan { plan, whole, obligations: enforced.obligations(), kept: carver.kept.into_inner() })
 }
 
 pub(super) struct Carver {

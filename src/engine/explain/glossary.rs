@@ -59,11 +59,14 @@ pub(super) struct Glossary {
 }
 
 impl Glossary {
-    /// `raw` is the plan as it was written, `optimized` the one whose names are looked up.
-    pub fn of(raw: &LogicalPlan, optimized: &LogicalPlan) -> Self {
+    /// `raw` is the plan as it was written, `stages` what it became; the earlier a stage, the nearer its meanings are to what
+    /// the author wrote.
+    pub fn of(raw: &LogicalPlan, stages: [&LogicalPlan; 2]) -> Self {
         // Names that cannot be explained are shown as they are: no reason to refuse a plan.
         let mut glossary = Self { written: Written::of(raw).unwrap_or_default(), meanings: BTreeMap::new() };
-        let _ = glossary.read(optimized);
+        for stage in stages {
+            let _ = glossary.read(stage);
+        }
         glossary
     }
 

@@ -39,6 +39,8 @@ pub(super) struct QueryPlan {
     pub raw: LogicalPlan,
     /// After DataFusion's optimizer.
     pub optimized: LogicalPlan,
+    /// Rearranged, as it was carved.
+    pub whole: LogicalPlan,
     /// With fragments in the place of what agencies answer.
     pub federated: LogicalPlan,
     pub physical: Arc<dyn ExecutionPlan>,
@@ -277,7 +279,7 @@ impl QueryPlan {
     /// What a query would do, or, where it was run to its end, has done.
     pub fn explanation(&self, audience: Audience, run: Option<&QueryRun>) -> Explanation {
         let ended = run.and_then(|run| Some((run, run.completed()?)));
-        let glossary = Glossary::of(&self.raw, &self.optimized);
+        let glossary = Glossary::of(&self.raw, [&self.optimized, &self.whole]);
         let chains = ended.map(|_| Chains::of(&self.physical));
         let root = Planter { glossary: &glossary, fragments: &self.fragments, chains }.tree(&self.federated);
         let facts: BTreeMap<u64, Facts> = self

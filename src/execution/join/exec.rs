@@ -11,6 +11,7 @@ use datafusion::physical_expr::{Distribution, PhysicalExpr};
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
 use datafusion::physical_optimizer::optimizer::PhysicalOptimizer;
 use datafusion::physical_plan::joins::{HashJoinExec, PartitionMode};
+use datafusion::physical_plan::metrics::{BaselineMetrics, ExecutionPlanMetricsSet, MetricsSet};
 use datafusion::physical_plan::projection::ProjectionExec;
 use datafusion::physical_plan::statistics::{ChildStats, StatisticsArgs};
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
@@ -74,6 +75,7 @@ pub struct SpillingJoinExec {
     /// What is joined and how; it is never run itself.
     template: Arc<HashJoinExec>,
     properties: Arc<PlanProperties>,
+    metrics: ExecutionPlanMetricsSet,
 }
 
 impl SpillingJoinExec {
@@ -88,7 +90,7 @@ impl SpillingJoinExec {
             properties.emission_type,
             properties.boundedness,
         );
-        Ok(Self { template, properties: Arc::new(properties) })
+        Ok(Self { template, properties: Arc::new(properties), metrics: ExecutionPlanMetricsSet::new() })
     }
 }
 
@@ -155,7 +157,13 @@ impl ExecutionPlan for SpillingJoinExec {
             drop(left);
             collector.finish()?.join(right)
         });
-        Ok(Box::pin(RecordBatchStreamAdapter::new(self.schema(), joined.try_flatten())))
+        let measured = BaselineMetrics::new(&self.metrics, partition);
+        let counted = joined.try_flatten().inspect_ok(move |batch| measured.record_output(batch.num_rows()));
+        Ok(Box::pin(RecordBatchStreamAdapter::new(self.schema(), counted)))
+    }
+
+    fn metrics(&self) -> Option<MetricsSet> {
+        Some(self.metrics.clone_inner())
     }
 
     fn child_stats_requests(&self, partition: Option<usize>) -> Vec<ChildStats> {
