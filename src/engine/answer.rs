@@ -113,6 +113,10 @@ pub(super) fn own_error(error: &DataFusionError) -> Option<Error> {
         if let Some(own) = current.downcast_ref::<Error>() {
             return Some(own.clone());
         }
+        // An I/O error names as its source the source of what it holds.
+        if let Some(own) = current.downcast_ref::<std::io::Error>().and_then(|error| error.get_ref()?.downcast_ref()) {
+            return Some(Error::clone(own));
+        }
         current = current.source()?;
     }
 }

@@ -15,10 +15,8 @@ use datafusion::arrow::datatypes::DataType;
 use datafusion::catalog::TableProvider;
 use datafusion::common::{DataFusionError, SchemaError};
 use datafusion::datasource::ViewTable;
-use datafusion::execution::memory_pool::GreedyMemoryPool;
-use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::execution::session_state::SessionStateBuilder;
-use datafusion::execution::{FunctionRegistry, SessionState, TaskContext};
+use datafusion::execution::{SessionState, SessionStateDefaults, TaskContext};
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_plan::{ExecutionPlan, execute_stream};
 use datafusion::prelude::SessionConfig;
@@ -33,8 +31,9 @@ pub use answer::{Answer, FragmentReport, Notice, Progress};
 
 use crate::audit::{AgreementRef, AuditLog, Disclosure, Intent, Refusal, SourceStatement};
 use crate::catalog::Agencies;
-use crate::config::{Config, ViewConfig};
+use crate::config::{Config, Limits, ViewConfig};
 use crate::error::Error;
+use crate::execution::{Memory, MemoryLimits, MemoryUse, QueryMemory, physical_rules};
 use crate::expression::{OverflowIsAnError, exact_sum};
 use crate::federate::{PlannedFragment, PushdownLevel, QueryRun, federate, plan_physical, planned_fragments};
 use crate::names::QualifiedTable;
@@ -44,9 +43,6 @@ use crate::registry;
 use crate::session::Session;
 use crate::unified::unified_sql;
 use catalogs::{Catalogs, HOME, SessionNames, UNIFIED};
-
-/// Memory that all running queries may use together; past it a query fails alone.
-const MEMORY_LIMIT_BYTES: usize = 4 << 30;
 
 /// How long an agency may take to answer whether it is there.
 const PING_DEADLINE: Duration = Duration::from_secs(10);
@@ -58,6 +54,7 @@ pub struct Engine {
     views: BTreeMap<String, ViewConfig>,
     audit: Arc<AuditLog>,
     base: SessionState,
+    memory: Memory,
     pushdown: PushdownLevel,
 }
 
@@ -126,7 +123,9 @@ impl Engine {
         set.check_agencies(&agencies.names().map(str::to_owned).collect())?;
         let audit = Arc::new(AuditLog::open(&config.audit.directory)?);
         let policy = Arc::new(Policy::new(set, agencies, config.pseudonyms.clone(), clock));
-        Ok(Self { policy, views: config.views, audit, base: base_state()?, pushdown: PushdownLevel::Full })
+        let memory = Memory::new(&memory_limits(&config.limits))?;
+        let base = base_state(&memory);
+        Ok(Self { policy, views: config.views, audit, base, memory, pushdown: PushdownLevel::Full })
     }
 
     /// The same engine with another level of pushdown: for differential tests, which run every query both ways.
@@ -156,11 +155,13 @@ impl Engine {
         let planned = self.planned(session, &query_id, sql, statement).await?;
         self.audit.intent(intent(session, &query_id, sql, &planned, &self.policy.set().hash)).await?;
         let run = Arc::new(QueryRun::new(&query_id));
-        let context = task_context(&planned.state, &run);
+        let memory = Arc::new(self.memory.for_query(planned.state.runtime_env())?);
+        let context = task_context(&planned.state, &run, &memory);
         let started = Instant::now();
         // A plan that cannot start is an answer that fails at once, so that its outcome is recorded like any other.
         let batches = execute_stream(Arc::clone(&planned.physical), context)
             .unwrap_or_else(|error| answer::failed(planned.physical.schema(), error));
+        let batches = memory.explained(batches);
         Ok(answer::start(query_id, batches, run, Arc::clone(&self.audit), started, planned.notices, planned.fragments))
     }
 
@@ -403,6 +404,11 @@ impl Engine {
         futures::future::join_all(pings).await
     }
 
+    /// What all running queries hold in memory and on disk.
+    pub fn memory_in_use(&self) -> MemoryUse {
+        self.memory.in_use()
+    }
+
     /// Waits until every audit record given so far is on disk.
     ///
     /// # Errors
@@ -412,7 +418,16 @@ impl Engine {
     }
 }
 
-fn base_state() -> Result<SessionState, Error> {
+fn memory_limits(limits: &Limits) -> MemoryLimits {
+    MemoryLimits {
+        query: usize::try_from(limits.query_memory).unwrap_or(usize::MAX),
+        process: usize::try_from(limits.process_memory).unwrap_or(usize::MAX),
+        spill: limits.spill_disk,
+        spill_directory: limits.spill_directory.clone(),
+    }
+}
+
+fn base_state(memory: &Memory) -> SessionState {
     let mut config = SessionConfig::new()
         .with_default_catalog_and_schema(HOME, UNIFIED)
         .with_create_default_catalog_and_schema(false)
@@ -422,19 +437,16 @@ fn base_state() -> Result<SessionState, Error> {
     // `0.5` is exact, as it is in every source: a binary float would make comparisons with decimals inexact.
     options.sql_parser.parse_float_as_decimal = true;
     options.sql_parser.map_string_types_to_utf8view = false;
-    let runtime = RuntimeEnvBuilder::new()
-        .with_memory_pool(Arc::new(GreedyMemoryPool::new(MEMORY_LIMIT_BYTES)))
-        .build_arc()
-        .map_err(|error| Error::Execution { message: error.strip_backtrace() })?;
-    let mut state = SessionStateBuilder::new_with_default_features()
+    memory.configure(options);
+    let mut aggregates = SessionStateDefaults::default_aggregate_functions();
+    // The last of a name is the one that counts.
+    aggregates.push(Arc::new(exact_sum()));
+    SessionStateBuilder::new_with_default_features()
         .with_config(config)
-        .with_runtime_env(runtime)
+        .with_aggregate_functions(aggregates)
         .with_analyzer_rule(Arc::new(OverflowIsAnError))
-        .build();
-    state
-        .register_udaf(Arc::new(exact_sum()))
-        .map_err(|error| Error::Execution { message: error.strip_backtrace() })?;
-    Ok(state)
+        .with_physical_optimizer_rules(physical_rules())
+        .build()
 }
 
 fn session_state(base: &SessionState, names: &Arc<SessionNames>) -> SessionState {
@@ -443,10 +455,10 @@ fn session_state(base: &SessionState, names: &Arc<SessionNames>) -> SessionState
         .build()
 }
 
-fn task_context(state: &SessionState, run: &Arc<QueryRun>) -> Arc<TaskContext> {
+fn task_context(state: &SessionState, run: &Arc<QueryRun>, memory: &Arc<QueryMemory>) -> Arc<TaskContext> {
     let context = TaskContext::from(state);
-    let config = context.session_config().clone().with_extension(Arc::clone(run));
-    Arc::new(context.with_session_config(config))
+    let config = context.session_config().clone().with_extension(Arc::clone(run)).with_extension(Arc::clone(memory));
+    Arc::new(context.with_session_config(config).with_runtime(Arc::clone(memory.runtime())))
 }
 
 /// Operators that one statement may chain: planning goes down a level a link, and its time grows with their square.

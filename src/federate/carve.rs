@@ -20,6 +20,7 @@ use super::exact_average::averages_as_sums;
 use super::join::{join_at_source, keyed_join, receivers};
 use super::node::{Counting, FragmentNode, KeyedJoinNode, OrderedBy, Side};
 use super::piece::{Carved, Piece, deliverable};
+use super::rearrange::rearrange;
 use crate::error::Error;
 use crate::expression::{KeptHere, Pushed, push, push_exact};
 use crate::policy::{EnforcedPlan, Obligation, ReleasedTable};
@@ -49,6 +50,10 @@ pub fn federate(enforced: &EnforcedPlan, level: PushdownLevel) -> Result<Federat
     let carver = Carver { level };
     let failed = |error: DataFusionError| Error::Plan { message: error.strip_backtrace() };
     let plan = averages_as_sums(enforced.plan().clone()).map_err(failed)?;
+    let plan = match level {
+        PushdownLevel::Full => rearrange(&plan).map_err(failed)?,
+        PushdownLevel::ReleasedRelations => plan,
+    };
     let plan = carver.carve(&plan).and_then(|carved| carver.close(carved)).map_err(failed)?;
     Ok(FederatedPlan { plan, obligations: enforced.obligations() })
 }

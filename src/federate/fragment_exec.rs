@@ -1,6 +1,7 @@
 //! The operator that runs a fragment at its source and streams what comes back.
 
 use std::fmt;
+use std::ops::Range;
 use std::sync::Arc;
 
 use datafusion::arrow::array::{RecordBatch, RecordBatchOptions};
@@ -21,6 +22,7 @@ use wayleave_connector_api::{
 };
 
 use super::estimate;
+use super::keys::KeySet;
 use super::node::{Counting, FragmentNode, Origin};
 use super::run::QueryRun;
 use crate::catalog::Agency;
@@ -38,7 +40,7 @@ pub struct FragmentExec {
     rows: f64,
     counting: Counting,
     /// Canonical join keys that narrow it; `None` reads it whole.
-    keys: Option<Vec<String>>,
+    keys: Option<Arc<KeySet>>,
     properties: Arc<PlanProperties>,
 }
 
@@ -95,7 +97,7 @@ impl FragmentExec {
     }
 
     /// The same fragment once join keys are known: `None` reads it whole, no key sends no statement and has no rows.
-    pub(super) fn narrowed(&self, keys: Option<Vec<String>>) -> Self {
+    pub(super) fn narrowed(&self, keys: Option<Arc<KeySet>>) -> Self {
         Self {
             agency: Arc::clone(&self.agency),
             origins: self.origins.clone(),
@@ -110,15 +112,19 @@ impl FragmentExec {
     fn open(&self, run: Arc<QueryRun>) -> SendableRecordBatchStream {
         let schema = Arc::clone(&self.fragment.schema);
         let fragment = counted(&self.fragment);
-        let chunks: Vec<Option<Vec<String>>> = match &self.keys {
+        let chunks: Vec<Option<(Arc<KeySet>, Range<usize>)>> = match &self.keys {
             None => vec![None],
-            Some(keys) => keys.chunks(KEYS_PER_STATEMENT).map(|chunk| Some(chunk.to_vec())).collect(),
+            Some(keys) => (0..keys.len())
+                .step_by(KEYS_PER_STATEMENT)
+                .map(|start| Some((Arc::clone(keys), start..keys.len().min(start + KEYS_PER_STATEMENT))))
+                .collect(),
         };
         let agency = Arc::clone(&self.agency);
         let delivered = Arc::clone(&schema);
         let counting = self.counting;
         let batches = stream::iter(chunks)
-            .then(move |keys| {
+            .then(move |chunk| {
+                let keys = chunk.map(|(keys, places)| keys.some(places));
                 let agency = Arc::clone(&agency);
                 let run = Arc::clone(&run);
                 let fragment = match keys {

@@ -13,11 +13,13 @@ mod expand;
 mod fragment_exec;
 mod join;
 mod keyed_join_exec;
+mod keys;
 mod lineage;
 mod node;
 mod physical;
 mod piece;
 mod proof;
+mod rearrange;
 mod run;
 
 pub use carve::{FederatedPlan, PushdownLevel, federate};

@@ -46,6 +46,8 @@ pub struct ReleasedTable {
     /// Agencies to which this table's subject keys may be sent.
     pub disclose_keys_to: BTreeSet<String>,
     pub row_estimate: Option<u64>,
+    /// The declared keys of the table that are released as they are: by the names of their columns.
+    pub unique: Vec<BTreeSet<String>>,
     /// Released columns of a type that cannot be read: refused by name, with the reason.
     pub unreadable: Vec<(String, String)>,
     pub notices: Vec<ReleaseNotice>,
@@ -424,6 +426,20 @@ impl Release<'_> {
                 self.name, self.entitlement.agreement.id
             ));
         }
+        let plain = |name: &String| {
+            columns.iter().any(|column| {
+                column.name == *name
+                    && matches!(
+                        column.value,
+                        ColumnValue::Source(source::Expr::Column(_) | source::Expr::CanonicalKey { .. })
+                    )
+            })
+        };
+        let unique = std::iter::once(&self.table.primary_key)
+            .chain(&self.table.unique_keys)
+            .filter(|key| !key.is_empty() && key.iter().all(plain))
+            .map(|key| key.iter().cloned().collect())
+            .collect();
         Ok(ReleasedTable {
             agency: Arc::clone(self.agency),
             name: self.name.clone(),
@@ -439,6 +455,7 @@ impl Release<'_> {
             elsewhere: self.elsewhere,
             disclose_keys_to: share.disclose_keys_to.clone(),
             row_estimate: self.table.row_estimate,
+            unique,
             unreadable,
             notices: self.notices,
             schema: Arc::new(Schema::new(fields)),

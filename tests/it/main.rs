@@ -18,5 +18,6 @@ mod disclosure;
 mod faults;
 mod generator;
 mod harness;
+mod memory;
 mod slt;
 mod withdrawal;

@@ -1,0 +1,116 @@
+//! What the shape of a plan tells: whose it is, how many rows to expect, which columns name a row.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use datafusion::catalog::default_table_source::source_as_provider;
+use datafusion::common::Column;
+use datafusion::common::tree_node::TreeNodeRecursion;
+use datafusion::logical_expr::utils::split_conjunction;
+use datafusion::logical_expr::{Expr, FetchType, JoinType, LogicalPlan, Operator, TableScan};
+
+use crate::catalog::Agency;
+use crate::federate::estimate::{TABLE_ROWS, count};
+use crate::policy::{ColumnValue, ReleasedTable};
+
+/// The one agency that could answer all of a plan: every leaf is a released table of its, with nothing to be done here.
+pub(super) fn agency_of(plan: &LogicalPlan) -> Option<Arc<Agency>> {
+    let mut found: Option<Arc<Agency>> = None;
+    let mut alone = true;
+    let _ = plan.apply_with_subqueries(|node| {
+        let agency = match node {
+            LogicalPlan::TableScan(scan) => with_table(scan, |table| {
+                let here = table.columns.iter().any(|column| matches!(column.value, ColumnValue::Pseudonym { .. }));
+                (table.elsewhere.is_empty() && !here).then(|| Arc::clone(&table.agency))
+            }),
+            leaf if leaf.inputs().is_empty() => None,
+            _ => return Ok(TreeNodeRecursion::Continue),
+        };
+        alone &= match (&found, &agency) {
+            (None, Some(_)) => true,
+            (Some(found), Some(agency)) => Arc::ptr_eq(found, agency),
+            (_, None) => false,
+        };
+        found = agency.or(found.take());
+        Ok(if alone { TreeNodeRecursion::Continue } else { TreeNodeRecursion::Stop })
+    });
+    found.filter(|_| alone)
+}
+
+fn with_table<T>(scan: &TableScan, look: impl FnOnce(&ReleasedTable) -> Option<T>) -> Option<T> {
+    let provider = source_as_provider(&scan.source).ok()?;
+    look(provider.downcast_ref::<ReleasedTable>()?)
+}
+
+/// Rows that a plan is taken to have, every table being alike.
+pub(super) fn rows(plan: &LogicalPlan) -> f64 {
+    let below = || plan.inputs().into_iter().map(rows).fold(1.0, f64::max);
+    match plan {
+        LogicalPlan::TableScan(scan) => scan.filters.iter().map(kept).product::<f64>() * TABLE_ROWS,
+        LogicalPlan::Filter(filter) => rows(&filter.input) * kept(&filter.predicate),
+        LogicalPlan::Aggregate(aggregate) if aggregate.group_expr.is_empty() => 1.0,
+        LogicalPlan::Aggregate(_) => below() * 0.1,
+        LogicalPlan::Limit(limit) => match limit.get_fetch_type() {
+            Ok(FetchType::Literal(Some(fetch))) => below().min(count(fetch)),
+            _ => below(),
+        },
+        LogicalPlan::Join(join) => match join.join_type {
+            JoinType::LeftSemi | JoinType::LeftAnti | JoinType::LeftMark => rows(&join.left) * 0.5,
+            JoinType::RightSemi | JoinType::RightAnti | JoinType::RightMark => rows(&join.right) * 0.5,
+            _ => rows(&join.left) * rows(&join.right) / TABLE_ROWS,
+        },
+        LogicalPlan::Union(union) => union.inputs.iter().map(|input| rows(input)).sum(),
+        _ => below(),
+    }
+}
+
+/// The share of rows that a predicate is taken to keep.
+fn kept(predicate: &Expr) -> f64 {
+    split_conjunction(predicate)
+        .into_iter()
+        .map(|conjunct| match conjunct {
+            Expr::BinaryExpr(binary) => match binary.op {
+                Operator::Eq => 0.05,
+                Operator::NotEq => 0.95,
+                Operator::Or => (kept(&binary.left) + kept(&binary.right)).min(1.0),
+                _ => 0.33,
+            },
+            Expr::InList(list) if !list.negated => (0.05 * count(list.list.len())).min(0.5),
+            Expr::Like(like) if !like.negated => 0.1,
+            Expr::IsNull(_) => 0.05,
+            _ => 0.8,
+        })
+        .product()
+}
+
+/// Whether no two rows of a plan are the same in these columns, as far as the tables' declared keys say.
+pub(super) fn names_a_row(plan: &LogicalPlan, columns: &BTreeSet<Column>) -> bool {
+    match plan {
+        LogicalPlan::TableScan(scan) => with_table(scan, |table| {
+            let named = |key: &BTreeSet<String>| {
+                key.iter().all(|name| columns.contains(&Column::new(Some(scan.table_name.clone()), name)))
+            };
+            Some(table.unique.iter().any(named))
+        })
+        .unwrap_or(false),
+        LogicalPlan::Filter(filter) => names_a_row(&filter.input, columns),
+        LogicalPlan::Projection(projection) if only_columns(&projection.expr) => {
+            names_a_row(&projection.input, columns)
+        }
+        LogicalPlan::Join(join) => match join.join_type {
+            JoinType::LeftSemi | JoinType::LeftAnti => names_a_row(&join.left, columns),
+            JoinType::RightSemi | JoinType::RightAnti => names_a_row(&join.right, columns),
+            _ => names_a_row(&join.left, columns) && names_a_row(&join.right, columns),
+        },
+        LogicalPlan::Aggregate(aggregate) => aggregate.group_expr.iter().all(|group| match group {
+            Expr::Column(column) => columns.contains(column),
+            _ => false,
+        }),
+        _ => false,
+    }
+}
+
+/// Whether a projection only picks columns, under the names that they have.
+pub(super) fn only_columns(exprs: &[Expr]) -> bool {
+    exprs.iter().all(|expr| matches!(expr, Expr::Column(_)))
+}
