@@ -27,18 +27,20 @@ mod range;
 mod render;
 mod subject;
 mod value;
+mod window;
 
 pub use catalog::{Collation, Column, ColumnType, Table, TableKind, TableName, TableSummary};
 pub use connector::{BatchStream, Connector, ServerInfo, Statement};
-pub use dialect::{Calculation, Comparison, Dialect, Support, TextPart, TextUse};
+pub use dialect::{Calculation, Comparison, Dialect, GroupingSets, Support, TextPart, TextUse};
 pub use error::ConnectorError;
 pub use expr::{ArithmeticOp, CompareOp, Existence, Expr, Mask, OutputColumn, Probe};
 pub use fragment::{
     Aggregate, AggregateFunction, Fragment, JoinKind, KeySlot, NullsOrder, Relation, Scan, ScanReason, SemiKind,
-    SortDirection, SortKey,
+    SetKind, SortDirection, SortKey,
 };
 pub use function::{DatePart, DateUnit, TextFunction, TrimSide, widens};
 pub use range::{Range, arithmetic_support};
 pub use render::{Audience, render_fragment, render_policy_conjuncts};
 pub use subject::{Form, KeyFormat, Scheme};
 pub use value::Value;
+pub use window::{Frame, FrameBound, FrameUnits, WindowCall, WindowFunction};

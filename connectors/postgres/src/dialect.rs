@@ -9,8 +9,9 @@
 use arrow::datatypes::{DataType, TimeUnit};
 use chrono::{Days, NaiveDate};
 use wayleave_connector_api::{
-    Aggregate, AggregateFunction, Calculation, Collation, DatePart, DateUnit, Dialect, Expr, Form, KeyFormat, Mask,
-    OutputColumn, Scheme, Support, TextFunction, TextPart, TextUse, Value, arithmetic_support,
+    Aggregate, AggregateFunction, Calculation, Collation, DatePart, DateUnit, Dialect, Expr, Form, GroupingSets,
+    KeyFormat, Mask, OutputColumn, Scheme, Support, TextFunction, TextPart, TextUse, Value, WindowCall, WindowFunction,
+    arithmetic_support,
 };
 
 mod function;
@@ -352,6 +353,20 @@ impl Dialect for PostgresDialect {
             AggregateFunction::Sum => cast(&sql, &call.data_type),
             AggregateFunction::Count | AggregateFunction::Min | AggregateFunction::Max => sql,
         }
+    }
+
+    fn window(&self, call: &WindowCall, sql: &str) -> String {
+        match call.function {
+            // The sum of int8 is numeric, and ntile is int4.
+            WindowFunction::Aggregate(AggregateFunction::Sum) | WindowFunction::Ntile { .. } => {
+                cast(&format!("({sql})"), &call.data_type)
+            }
+            _ => sql.to_owned(),
+        }
+    }
+
+    fn grouping_sets(&self) -> GroupingSets {
+        GroupingSets::Native
     }
 
     fn deliver(&self, sql: &str, output: &OutputColumn, to: &DataType) -> String {

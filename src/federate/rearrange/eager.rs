@@ -203,11 +203,14 @@ fn place_below(join: &Join, wanted: &Wanted) -> Result<Option<LogicalPlan>, Data
     let has_all = |side: &LogicalPlan| {
         wanted.arguments.iter().all(|column| side.schema().maybe_index_of_column(column).is_some())
     };
-    // Rows of a side that is filled with NULLs may stand for no row at all: only the kept side is grouped.
+    // A side that is filled with NULLs may be grouped for calls that ignore them, not for a count of rows.
+    let counts_rows = wanted.parts.iter().any(|part| columns_of(part).is_empty());
     let (left, right) = match join.join_type {
         JoinType::Inner => (has_all(&join.left), has_all(&join.right)),
-        JoinType::Left | JoinType::LeftSemi | JoinType::LeftAnti => (has_all(&join.left), false),
-        JoinType::Right | JoinType::RightSemi | JoinType::RightAnti => (false, has_all(&join.right)),
+        JoinType::Left => (has_all(&join.left), !counts_rows && has_all(&join.right)),
+        JoinType::Right => (!counts_rows && has_all(&join.left), has_all(&join.right)),
+        JoinType::LeftSemi | JoinType::LeftAnti => (has_all(&join.left), false),
+        JoinType::RightSemi | JoinType::RightAnti => (false, has_all(&join.right)),
         JoinType::Full | JoinType::LeftMark | JoinType::RightMark => (false, false),
     };
     let take_left = match (left, right) {
@@ -217,8 +220,13 @@ fn place_below(join: &Join, wanted: &Wanted) -> Result<Option<LogicalPlan>, Data
         (left, _) => left,
     };
     let mut wanted = wanted.clone();
-    wanted.keep.extend(conditions.flat_map(columns_of));
-    let side = if take_left { &join.left } else { &join.right };
+    wanted.keep.extend(join.on.iter().flat_map(|(left, right)| [left, right]).flat_map(columns_of));
+    // A condition beside the keys would split the groups by columns of its own, until hardly two rows are alike.
+    let known = |column: &Column| wanted.keep.contains(column) || schema_lacks(made_side(join, take_left), column);
+    if !join.filter.iter().flat_map(columns_of).all(|column| known(&column)) {
+        return Ok(None);
+    }
+    let side = made_side(join, take_left);
     let Some(made) = place(side, &wanted, false)? else { return Ok(None) };
     let (left, right) =
         if take_left { (Arc::new(made), Arc::clone(&join.right)) } else { (Arc::clone(&join.left), Arc::new(made)) };
@@ -233,6 +241,14 @@ fn place_below(join: &Join, wanted: &Wanted) -> Result<Option<LogicalPlan>, Data
         false,
     )?;
     Ok(Some(LogicalPlan::Join(joined)))
+}
+
+fn made_side(join: &Join, left: bool) -> &LogicalPlan {
+    if left { &join.left } else { &join.right }
+}
+
+fn schema_lacks(plan: &LogicalPlan, column: &Column) -> bool {
+    plan.schema().maybe_index_of_column(column).is_none()
 }
 
 /// The parts by the columns that are looked at; `None` where each group would be one row.
