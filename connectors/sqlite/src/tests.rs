@@ -1,5 +1,6 @@
 //! Behaviour on real files.
 
+mod calculations;
 mod dialect;
 mod fragments;
 mod functions;
