@@ -317,7 +317,7 @@ async fn seed_servers() -> u32 {
     suffix
 }
 
-fn servers() -> &'static [PostgresServer; 2] {
+pub fn servers() -> &'static [PostgresServer; 2] {
     // Never dropped: each server ends when this process does.
     static SERVERS: OnceLock<[PostgresServer; 2]> = OnceLock::new();
     SERVERS.get_or_init(|| {
