@@ -20,6 +20,9 @@ use futures::StreamExt;
 use super::spill::SpillStore;
 use crate::error::{Error, ExceededLimit};
 
+/// Partitions in which one operator works at most.
+const MOST_PARTITIONS: usize = 4;
+
 /// What a process and each of its queries may use, in bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MemoryLimits {
@@ -81,6 +84,8 @@ impl Memory {
         // A sort keeps this back for the merge of what it spilled: a tenth at most, or small limits would leave nothing.
         let kept_back = options.execution.sort_spill_reservation_bytes.min(self.query_limit / 10);
         options.execution.sort_spill_reservation_bytes = kept_back;
+        // Each partition of an operator has its own part of the memory, and spills the sooner the more there are.
+        options.execution.target_partitions = options.execution.target_partitions.min(MOST_PARTITIONS);
         // Sources take no filters that appear while a query runs.
         options.optimizer.enable_dynamic_filter_pushdown = false;
         options.optimizer.enable_join_dynamic_filter_pushdown = false;
