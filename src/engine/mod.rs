@@ -16,7 +16,7 @@ use datafusion::catalog::TableProvider;
 use datafusion::common::{DataFusionError, SchemaError};
 use datafusion::datasource::ViewTable;
 use datafusion::execution::session_state::SessionStateBuilder;
-use datafusion::execution::{SessionState, TaskContext};
+use datafusion::execution::{FunctionRegistry, SessionState, TaskContext};
 use datafusion::physical_plan::execute_stream;
 use datafusion::prelude::SessionConfig;
 use datafusion::sql::parser::Statement;
@@ -38,6 +38,7 @@ use crate::catalog::Agencies;
 use crate::config::{Config, Limits, ViewConfig};
 use crate::error::Error;
 use crate::execution::{Memory, MemoryLimits, MemoryUse, QueryMemory, physical_rules};
+use crate::expression::{OverflowIsAnError, exact_sum};
 use crate::federate::{PushdownLevel, QueryRun, federate, plan_physical, planned_fragments};
 use crate::names::QualifiedTable;
 use crate::policy::files::PolicySet;
@@ -124,7 +125,7 @@ impl Engine {
         let audit = Arc::new(AuditLog::open(&config.audit.directory)?);
         let policy = Arc::new(Policy::new(set, agencies, config.pseudonyms.clone(), clock));
         let memory = Memory::new(&memory_limits(&config.limits))?;
-        let base = base_state(&memory);
+        let base = base_state(&memory)?;
         Ok(Self { policy, views: config.views, audit, base, memory, pushdown: PushdownLevel::Full })
     }
 
@@ -473,7 +474,7 @@ fn memory_limits(limits: &Limits) -> MemoryLimits {
     }
 }
 
-fn base_state(memory: &Memory) -> SessionState {
+fn base_state(memory: &Memory) -> Result<SessionState, Error> {
     let mut config = SessionConfig::new()
         .with_default_catalog_and_schema(HOME, UNIFIED)
         .with_create_default_catalog_and_schema(false)
@@ -484,10 +485,15 @@ fn base_state(memory: &Memory) -> SessionState {
     options.sql_parser.parse_float_as_decimal = true;
     options.sql_parser.map_string_types_to_utf8view = false;
     memory.configure(options);
-    SessionStateBuilder::new_with_default_features()
+    let mut state = SessionStateBuilder::new_with_default_features()
         .with_config(config)
         .with_physical_optimizer_rules(physical_rules())
-        .build()
+        .with_analyzer_rule(Arc::new(OverflowIsAnError))
+        .build();
+    state
+        .register_udaf(Arc::new(exact_sum()))
+        .map_err(|error| Error::Execution { message: error.strip_backtrace() })?;
+    Ok(state)
 }
 
 fn session_state(base: &SessionState, names: &Arc<SessionNames>) -> SessionState {
