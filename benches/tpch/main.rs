@@ -12,7 +12,7 @@
 //! that differs is marked. What moved is what agencies sent: rows, and bytes as they arrived in Arrow. DuckDB's rows are
 //! those that its scans of the attached databases gave.
 //!
-//! `--queries q03,q18` runs a choice, `--plans` prints the SQL that each agency receives as well. Without `--python`,
+//! `--queries q03,q18` runs a choice, `--plans` prints each query's EXPLAIN ANALYZE as well. Without `--python`,
 //! DuckDB's columns stay empty.
 
 #![allow(
@@ -41,7 +41,8 @@ use clap::Parser;
 use futures::TryStreamExt;
 use tokio_postgres::{Client, NoTls};
 use wayleave::config::Config;
-use wayleave::engine::Engine;
+use wayleave::engine::{Engine, Numbers};
+use wayleave_connector_api::Audience;
 use wayleave_connector_testkit::PostgresServer;
 
 use agencies::{AGENCIES, CUSTOMERS_IN_POSTGRES, Database, ORDERS_AND_PARTS_IN_POSTGRES};
@@ -65,7 +66,7 @@ struct Options {
     /// Orders and parts in SQLite, customers in PostgreSQL.
     #[arg(long)]
     swapped: bool,
-    /// Prints the SQL that each agency receives.
+    /// Prints how each query was answered, and what each agency received.
     #[arg(long)]
     plans: bool,
     /// Cargo says it to every benchmark.
@@ -85,10 +86,11 @@ struct Measured {
     whole: Duration,
 }
 
-/// What one agency sent.
+/// What one agency sent: rows, and the bytes of their values in Arrow's form.
 #[derive(Clone, Copy, Default)]
 struct Moved {
     rows: u64,
+    bytes: u64,
 }
 
 /// What DuckDB took for a query, and the rows that it read from the attached databases.
@@ -157,18 +159,24 @@ async fn measure(
     for _ in 0..=options.runs {
         let started = Instant::now();
         let answer = engine.query(&agencies::session(), sql).await.unwrap_or_else(|error| panic!("{name}: {error}"));
-        let (progress, fragments) = (answer.progress, answer.fragments);
+        let progress = answer.progress;
         let batches: Vec<_> = answer.batches.try_collect().await.unwrap_or_else(|error| panic!("{name}: {error}"));
         times.push(started.elapsed());
-        last = Some((progress, fragments, batches));
+        last = Some((progress, batches));
     }
-    let (progress, fragments, batches) = last.unwrap();
+    let (progress, batches) = last.unwrap();
+    let explanation = progress.explanation(Audience::Source).unwrap();
     if options.plans {
-        for fragment in fragments {
-            println!("-- {name}, {}\n{}\n", fragment.agency, fragment.sql);
-        }
+        println!("-- {name}\n{}", explanation.text());
     }
-    let moved = progress.rows().into_iter().map(|(agency, rows)| (agency, Moved { rows })).collect();
+    let mut moved: BTreeMap<String, Moved> = BTreeMap::new();
+    for fragment in explanation.fragments {
+        // What was never opened sent nothing.
+        let Some(Numbers::Told(numbers)) = fragment.measured else { continue };
+        let sent = moved.entry(fragment.agency).or_default();
+        sent.rows += numbers.rows;
+        sent.bytes += numbers.bytes.unwrap();
+    }
     let shown = FormatOptions::default().with_null("NULL");
     let mut rows: Vec<Vec<String>> = Vec::new();
     for batch in &batches {
@@ -228,7 +236,10 @@ fn table(measured: &[(String, Measured)], attached: &BTreeMap<String, Attached>)
     ];
     let mut notes = Vec::new();
     for (name, measured) in measured {
-        let from = |agency: &&str| measured.moved.get(*agency).map_or("–".to_owned(), |moved| grouped(moved.rows));
+        let from = |agency: &&str| match measured.moved.get(*agency) {
+            Some(moved) => format!("{} ({} kB)", grouped(moved.rows), grouped(moved.bytes.div_ceil(1_000))),
+            None => "–".to_owned(),
+        };
         let seconds = |time: Duration| format!("{:.3}", time.as_secs_f64());
         let duckdb = attached.get(name);
         let mark = if measured.agrees.is_some() { " (differs)" } else { "" };
