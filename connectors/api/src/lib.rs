@@ -19,6 +19,7 @@
 mod catalog;
 mod connector;
 mod dialect;
+mod divisible;
 mod error;
 mod expr;
 mod fragment;
@@ -29,6 +30,7 @@ mod value;
 pub use catalog::{Collation, Column, ColumnType, Table, TableKind, TableName, TableSummary};
 pub use connector::{BatchStream, Connector, ServerInfo, Statement};
 pub use dialect::{Comparison, Dialect, Support, TextUse};
+pub use divisible::{Divisible, Slice};
 pub use error::ConnectorError;
 pub use expr::{CompareOp, Existence, Expr, Mask, OutputColumn, Probe};
 pub use fragment::{

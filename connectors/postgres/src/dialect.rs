@@ -9,8 +9,8 @@
 use arrow::datatypes::{DataType, TimeUnit};
 use chrono::{Days, NaiveDate};
 use wayleave_connector_api::{
-    Aggregate, AggregateFunction, Collation, Dialect, Expr, Form, KeyFormat, Mask, OutputColumn, Scheme, Support,
-    TextUse, Value,
+    Aggregate, AggregateFunction, Collation, Dialect, Expr, Form, KeyFormat, Mask, OutputColumn, Scheme, Slice,
+    Support, TextUse, Value,
 };
 
 use crate::types::{is_native, wire_type};
@@ -153,6 +153,14 @@ impl Dialect for PostgresDialect {
             (DataType::Utf8, Collation::Loose) => by_bytes(&value),
             _ => value,
         }
+    }
+
+    fn slice(&self, alias: &str, slice: Slice) -> Option<String> {
+        let from = format!("{alias}.ctid >= '({},0)'::tid", slice.from_page);
+        Some(match slice.until_page {
+            Some(until) => format!("({from} AND {alias}.ctid < '({until},0)'::tid)"),
+            None => format!("({from})"),
+        })
     }
 
     fn column_in_texts(&self, quoted_column: &str, column: &OutputColumn, texts: &[String]) -> String {
