@@ -49,6 +49,8 @@ pub enum Error {
     Unproven { agency: String, table: String },
     #[error("the query failed: {message}")]
     Execution { message: String },
+    #[error("the query needs more than `{limit}` allows")]
+    LimitExceeded { limit: ExceededLimit, bytes: u64, operator: String },
     #[error("the query was cancelled")]
     Cancelled,
     #[error("{action}: {source}")]
@@ -77,6 +79,8 @@ impl Error {
             Self::Audit(_) => "audit-unavailable",
             Self::Unproven { .. } => "unproven",
             Self::Execution { .. } => "execution",
+            Self::LimitExceeded { limit: ExceededLimit::SpillDisk, .. } => "out-of-disk",
+            Self::LimitExceeded { .. } => "out-of-memory",
             Self::Cancelled => "cancelled",
             Self::File { .. } => "file",
         }
@@ -107,6 +111,8 @@ impl Error {
             Self::Audit(_) => "58000",
             Self::Unproven { .. } => "XX000",
             Self::Execution { .. } => "22000",
+            Self::LimitExceeded { limit: ExceededLimit::SpillDisk, .. } => "53100",
+            Self::LimitExceeded { .. } => "53200",
             Self::Cancelled => "57014",
         }
     }
@@ -127,6 +133,18 @@ impl Error {
                 ConnectorError::Timeout { .. } => Some("the agency's database stopped the statement".to_owned()),
                 _ => Some("an answer is complete or it is none: nothing of the other agencies was released".to_owned()),
             },
+            Self::LimitExceeded { limit, bytes, operator } => {
+                let size = bytes_in_words(*bytes);
+                Some(match limit {
+                    ExceededLimit::QueryMemory => {
+                        format!("{operator} did not fit into the {size} that one query may use")
+                    }
+                    ExceededLimit::ProcessMemory => {
+                        format!("{operator} found nothing left of the {size} that all running queries share")
+                    }
+                    ExceededLimit::SpillDisk => format!("all running queries share {size} of disk space"),
+                })
+            }
             _ => None,
         }
     }
@@ -165,6 +183,14 @@ impl Error {
                 }
                 _ => Some("`wayleave check` shows which agencies can be reached".to_owned()),
             },
+            Self::LimitExceeded { limit, .. } => Some(match limit {
+                ExceededLimit::ProcessMemory => {
+                    "ask again later, narrow the question, or raise `limits.process_memory`".to_owned()
+                }
+                ExceededLimit::QueryMemory | ExceededLimit::SpillDisk => {
+                    format!("narrow the question, or raise `{limit}`")
+                }
+            }),
             Self::Audit(source) => source.hint(),
             _ => None,
         }
@@ -177,6 +203,36 @@ impl Error {
             Self::AgreementUnusable { why, .. } | Self::RegisterUnusable { why, .. } => Some(why),
             _ => None,
         }
+    }
+}
+
+/// Which limit of the configuration a query met.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ExceededLimit {
+    QueryMemory,
+    ProcessMemory,
+    SpillDisk,
+}
+
+impl std::fmt::Display for ExceededLimit {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::QueryMemory => "limits.query_memory",
+            Self::ProcessMemory => "limits.process_memory",
+            Self::SpillDisk => "limits.spill_disk",
+        })
+    }
+}
+
+/// As it is written in the configuration: `512MB`.
+fn bytes_in_words(bytes: u64) -> String {
+    const UNITS: [(&str, u64); 4] = [("TB", 1 << 40), ("GB", 1 << 30), ("MB", 1 << 20), ("kB", 1 << 10)];
+    match UNITS.into_iter().find(|(_, unit)| bytes >= *unit && bytes.is_multiple_of(*unit)) {
+        Some((name, unit)) => format!("{} {name}", bytes / unit),
+        None => match UNITS.into_iter().find(|(_, unit)| bytes >= *unit) {
+            Some((name, unit)) => format!("about {} {name}", bytes / unit),
+            None => format!("{bytes} bytes"),
+        },
     }
 }
 

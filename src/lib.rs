@@ -20,6 +20,7 @@ pub mod demo;
 pub mod diagnostic;
 pub mod engine;
 pub mod error;
+pub mod execution;
 mod expression;
 pub mod federate;
 pub mod names;

@@ -12,6 +12,7 @@ use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::names::{QualifiedColumn, QualifiedTable};
 
 mod agency;
+mod limits;
 mod postgres_url;
 mod read;
 mod secret;
@@ -61,16 +62,18 @@ pub struct AuditConfig {
     pub directory: PathBuf,
 }
 
-/// Limits that hold for every agency.
+/// Limits that hold for every agency and every query.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
     pub connect_timeout_ms: u64,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self { connect_timeout_ms: 5000 }
-    }
+    /// Bytes that one query may hold in memory.
+    pub query_memory: u64,
+    /// Bytes that all running queries may hold in memory together; not less than `query_memory`.
+    pub process_memory: u64,
+    /// Where rows go that do not fit into memory; it exists.
+    pub spill_directory: PathBuf,
+    /// Bytes that all running queries may hold on disk together.
+    pub spill_disk: u64,
 }
 
 /// One agency and its database.

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use super::agency::read_agencies;
+use super::limits::read_limits;
 use super::view::read_views;
 use super::{AuditConfig, Config, Limits, PseudonymKey};
 use crate::diagnostic::Diagnostics;
@@ -23,7 +24,6 @@ pub(super) const ROOT_KEYS: &[Key] = &[
 const AUDIT_KEYS: &[Key] = &[Key::new("directory", "directory = \"audit\"")];
 const PSEUDONYM_KEYS: &[Key] =
     &[Key::new("key_file", "key_file = \"pseudonym.key\""), Key::new("key_env", "key_env = \"WAYLEAVE_KEY\"")];
-const LIMIT_KEYS: &[Key] = &[Key::new("connect_timeout_ms", "connect_timeout_ms = 5000")];
 
 /// Milliseconds in a day: a longer time-out is a mistake.
 pub(super) const LONGEST_TIMEOUT_MS: u64 = 86_400_000;
@@ -53,7 +53,7 @@ fn read_root(root: &Table<'_>, path: &Path, surroundings: Surroundings<'_>) -> O
         Some(AuditConfig { directory: surroundings.directory.join(directory) })
     });
     let pseudonyms = root.optional("pseudonyms").map(|entry| read_pseudonym_key(&entry, surroundings));
-    let limits = root.optional("limits").map(|entry| read_limits(&entry));
+    let limits = root.optional("limits").map(|entry| read_limits(&entry, surroundings));
     let agencies = root.required("agency").and_then(|entry| read_agencies(&entry, surroundings));
     // Views refer to agencies: where those are wrong, what is said of views would only repeat it.
     let views = match (root.optional("view"), &agencies) {
@@ -76,14 +76,6 @@ fn read_root(root: &Table<'_>, path: &Path, surroundings: Surroundings<'_>) -> O
         agencies: agencies?,
         views: views?,
     })
-}
-
-fn read_limits(entry: &Entry<'_>) -> Option<Limits> {
-    let table = entry.table(LIMIT_KEYS)?;
-    match table.optional("connect_timeout_ms") {
-        Some(entry) => Some(Limits { connect_timeout_ms: entry.integer(1..=LONGEST_TIMEOUT_MS)?.value }),
-        None => Some(Limits::default()),
-    }
 }
 
 fn read_pseudonym_key(entry: &Entry<'_>, surroundings: Surroundings<'_>) -> Option<PseudonymKey> {
@@ -133,7 +125,7 @@ impl Surroundings<'_> {
         Some(self.directory.join(entry.text()?.value))
     }
 
-    fn existing_directory(&self, entry: &Entry<'_>) -> Option<PathBuf> {
+    pub(super) fn existing_directory(&self, entry: &Entry<'_>) -> Option<PathBuf> {
         let path = self.path(entry)?;
         if !path.is_dir() {
             entry.report(

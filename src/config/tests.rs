@@ -362,3 +362,46 @@ fn views_refer_to_declared_subjects() {
             .is_ok()
     );
 }
+
+#[test]
+fn memory_and_disk_are_limited_as_written() {
+    let directory = directory();
+    let text = with_agency(
+        "connector = \"sqlite\"\npath = \"h.db\"\n[limits]\nquery_memory = \"512MB\"\nprocess_memory = \"2 gb\"\nspill_directory = \"policies\"\nspill_disk = \"4096kB\"",
+    );
+    let limits = read(&text, &directory.path().join("wayleave.toml"), &environment).unwrap().limits;
+    assert_eq!((limits.query_memory, limits.process_memory), (512 << 20, 2 << 30));
+    assert_eq!((limits.spill_disk, limits.connect_timeout_ms), (4 << 20, 5000));
+    assert_eq!(limits.spill_directory, directory.path().join("policies"));
+    let text = with_agency("connector = \"sqlite\"\npath = \"h.db\"\n[limits]\nprocess_memory = \"400MB\"");
+    assert_eq!(parse(&text).unwrap().limits.query_memory, 100 << 20);
+}
+
+#[test]
+fn wrong_sizes_are_shown_where_they_stand() {
+    let size = "write a whole number and kB, MB, GB or TB, such as \"512MB\"";
+    let cases = [
+        ("query_memory = \"512\"", format!("9:16 `limits.query_memory` must be a size ({size})")),
+        ("query_memory = \"1.5GB\"", format!("9:16 `limits.query_memory` must be a size ({size})")),
+        ("process_memory = \"-1MB\"", format!("9:18 `limits.process_memory` must be a size ({size})")),
+        ("spill_disk = \"99999999999TB\"", format!("9:14 `limits.spill_disk` must be a size ({size})")),
+        (
+            "query_memory = \"10kB\"",
+            "9:16 `limits.query_memory` is less than 1MB (write a larger size, such as \"512MB\")".to_owned(),
+        ),
+        ("query_memory = 512", "9:16 `limits.query_memory` must be text in quotes, and this is a whole number (write `query_memory = \"1GB\"`)".to_owned()),
+        (
+            "process_memory = \"64MB\"\nquery_memory = \"65MB\"",
+            "10:16 `query_memory` is more than `process_memory`: one query would have more than all together \
+             (write at most `query_memory = \"64MB\"`, or raise `process_memory`)"
+                .to_owned(),
+        ),
+    ];
+    for (lines, expected) in cases {
+        let text = with_agency(&format!("connector = \"sqlite\"\npath = \"h.db\"\n\n[limits]\n{lines}"));
+        // Above: three lines at the top, two of the agency's, and a blank one.
+        assert_eq!(faults(&text), [expected], "{lines}");
+    }
+    let text = with_agency("connector = \"sqlite\"\npath = \"h.db\"\n[limits]\nspill_directory = \"nowhere\"");
+    assert!(faults(&text)[0].starts_with("8:19 there is no directory"), "{:?}", faults(&text));
+}

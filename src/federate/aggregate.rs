@@ -10,6 +10,8 @@ use wayleave_connector_api::{AggregateFunction, OutputColumn, Relation};
 
 use super::carve::{Carver, all, exact, unaliased};
 use super::estimate;
+use super::grouping_sets::grouping_sets_at_source;
+use super::kept::listed;
 use super::piece::{Carved, Piece, deliverable};
 use crate::expression::{KeptHere, push_exact};
 
@@ -22,14 +24,20 @@ impl Carver {
                 return self.rebuilt(&LogicalPlan::Aggregate(aggregate.clone()), vec![input]);
             }
         };
+        if matches!(aggregate.group_expr.first(), Some(Expr::GroupingSet(_))) {
+            return match grouping_sets_at_source(aggregate, &piece) {
+                Ok(grouped) => Ok(Carved::Source(Box::new(grouped))),
+                Err(why) => {
+                    self.keep(Some(&piece.agency), format!("group by {}", listed(&aggregate.group_expr)), &why);
+                    let input = piece.close()?;
+                    self.rebuilt(&LogicalPlan::Aggregate(aggregate.clone()), vec![input])
+                }
+            };
+        }
         let outputs = piece.outputs();
         let dialect = piece.agency.dialect();
         let groups = all(&aggregate.group_expr, |expr| {
             let group = push_exact(expr, &piece.schema, &outputs, dialect)?;
-            // A constant in GROUP BY is a position to most databases.
-            if matches!(group, source::Expr::Literal(_)) {
-                return Err(KeptHere("grouping by a constant is done here".to_owned()));
-            }
             exact(dialect.group_support(&group.output(&outputs)))?;
             Ok(group)
         });
@@ -54,7 +62,13 @@ impl Carver {
                     ..piece
                 })))
             }
-            _ => {
+            (groups, aggregates) => {
+                if let Err(why) = &groups {
+                    self.keep(Some(&piece.agency), format!("group by {}", listed(&aggregate.group_expr)), why);
+                }
+                if let Err(why) = &aggregates {
+                    self.keep(Some(&piece.agency), format!("aggregate {}", listed(&aggregate.aggr_expr)), why);
+                }
                 let used = aggregate.group_expr.iter().chain(&aggregate.aggr_expr);
                 let input = self.close_narrowed(piece, used)?;
                 self.rebuilt(&LogicalPlan::Aggregate(aggregate.clone()), vec![input])
@@ -63,7 +77,7 @@ impl Carver {
     }
 }
 
-fn aggregate_call(
+pub(super) fn aggregate_call(
     expr: &Expr,
     piece: &Piece,
     outputs: &[OutputColumn],

@@ -4,6 +4,7 @@
 //! piece; any other node stays here, over closed pieces. Every node kind is named: one that nobody has thought about is
 //! refused.
 
+use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -11,17 +12,21 @@ use datafusion::catalog::default_table_source::source_as_provider;
 use datafusion::common::tree_node::{Transformed, TreeNodeRecursion};
 use datafusion::common::{DFSchemaRef, DataFusionError, internal_err, plan_err};
 use datafusion::logical_expr::utils::split_conjunction;
-use datafusion::logical_expr::{Expr, FetchType, Filter, Join, Limit, LogicalPlan, Projection, SkipType, Sort, Union};
+use datafusion::logical_expr::{Expr, Filter, Join, LogicalPlan, Projection, Union};
 use wayleave_connector_api as source;
-use wayleave_connector_api::{NullsOrder, Relation, SortDirection, Support};
+use wayleave_connector_api::{Relation, Support};
 
 use super::estimate;
-use super::join::{join_at_source, keyed_join, receivers};
+use super::join::{keyed_join, receivers};
+use super::join_at_source::join_at_source;
+use super::kept::{Kept, written};
 use super::node::{Counting, FragmentNode, KeyedJoinNode, OrderedBy, Side};
 use super::piece::{Carved, Piece, deliverable};
 use super::rearrange::rearrange;
+use super::scalar_subquery::joined_with_subqueries;
+use crate::catalog::Agency;
 use crate::error::Error;
-use crate::expression::{KeptHere, Pushed, push, push_exact};
+use crate::expression::{KeptHere, Pushed};
 use crate::policy::{EnforcedPlan, Obligation, ReleasedTable};
 
 /// How much is pushed down.
@@ -39,6 +44,8 @@ pub enum PushdownLevel {
 pub struct FederatedPlan {
     pub plan: LogicalPlan,
     pub obligations: Vec<Obligation>,
+    /// What could not go to a source, in the order in which it is done.
+    pub kept: Vec<Kept>,
 }
 
 /// Carves an enforced plan into fragments.
@@ -46,21 +53,31 @@ pub struct FederatedPlan {
 /// # Errors
 /// [`Error::Plan`] where the plan holds a node that may not be run.
 pub fn federate(enforced: &EnforcedPlan, level: PushdownLevel) -> Result<FederatedPlan, Error> {
-    let carver = Carver { level };
+    let carver = Carver { level, kept: RefCell::default() };
     let failed = |error: DataFusionError| Error::Plan { message: error.strip_backtrace() };
     let plan = match level {
         PushdownLevel::Full => rearrange(enforced.plan()).map_err(failed)?,
         PushdownLevel::ReleasedRelations => enforced.plan().clone(),
     };
     let plan = carver.carve(&plan).and_then(|carved| carver.close(carved)).map_err(failed)?;
-    Ok(FederatedPlan { plan, obligations: enforced.obligations() })
+    Ok(FederatedPlan { plan, obligations: enforced.obligations(), kept: carver.kept.into_inner() })
 }
 
 pub(super) struct Carver {
     level: PushdownLevel,
+    kept: RefCell<Vec<Kept>>,
 }
 
 impl Carver {
+    /// Notes what stays here over rows of this agency, or of several.
+    pub(super) fn keep(&self, agency: Option<&Agency>, what: impl Into<String>, why: &KeptHere) {
+        let kept = Kept { agency: agency.map(|agency| agency.name.clone()), what: what.into(), why: why.0.clone() };
+        let mut all = self.kept.borrow_mut();
+        if !all.contains(&kept) {
+            all.push(kept);
+        }
+    }
+
     pub(super) fn close(&self, carved: Carved) -> Result<LogicalPlan, DataFusionError> {
         match carved {
             Carved::Source(piece) => piece.close(),
@@ -69,6 +86,11 @@ impl Carver {
     }
 
     pub(super) fn carve(&self, plan: &LogicalPlan) -> Result<Carved, DataFusionError> {
+        if self.pushes()
+            && let Some(joined) = joined_with_subqueries(plan)?
+        {
+            return self.carve(&joined);
+        }
         // Plans inside expressions (scalar subqueries) are carved on their own.
         let plan = plan
             .clone()
@@ -105,17 +127,19 @@ impl Carver {
                 }
                 Carved::Local(input) => self.rebuilt(&plan, vec![input]),
             },
-            LogicalPlan::Window(_)
-            | LogicalPlan::Repartition(_)
+            LogicalPlan::Window(window) => self.window(window),
+            LogicalPlan::Repartition(_)
             | LogicalPlan::Distinct(_)
             | LogicalPlan::Unnest(_)
             | LogicalPlan::RecursiveQuery(_)
             | LogicalPlan::Subquery(_) => {
-                let inputs = plan
-                    .inputs()
-                    .into_iter()
-                    .map(|input| self.carve(input).and_then(|carved| self.close(carved)))
-                    .collect::<Result<Vec<_>, _>>()?;
+                let inputs = plan.inputs().into_iter().map(|input| self.carve(input)).collect::<Result<Vec<_>, _>>()?;
+                if let (Some((what, why)), [Carved::Source(piece)], true) =
+                    (done_here(&plan), inputs.as_slice(), self.pushes())
+                {
+                    self.keep(Some(&piece.agency), what, &KeptHere(why.to_owned()));
+                }
+                let inputs = inputs.into_iter().map(|input| self.close(input)).collect::<Result<Vec<_>, _>>()?;
                 self.rebuilt(&plan, inputs)
             }
             LogicalPlan::EmptyRelation(_) | LogicalPlan::Values(_) => Ok(Carved::Local(plan)),
@@ -149,13 +173,22 @@ impl Carver {
         let outputs = piece.outputs();
         let mut here: Vec<Expr> = Vec::new();
         for conjunct in split_conjunction(&filter.predicate) {
-            match push(conjunct, &piece.schema, &outputs, piece.agency.dialect()) {
+            match piece.push(conjunct) {
                 Ok(Pushed::Exact(predicate)) => add_filter(&mut piece, predicate),
                 Ok(Pushed::Superset(predicate)) => {
+                    let why = match piece.agency.dialect().support(&predicate, &outputs) {
+                        Support::Superset { reason } | Support::Local { reason } => reason,
+                        Support::Exact => "the source's answer may hold more rows than ours",
+                    };
+                    let what = format!("filter {}, a second time", written(conjunct));
+                    self.keep(Some(&piece.agency), what, &KeptHere(why.to_owned()));
                     add_filter(&mut piece, predicate);
                     here.push(conjunct.clone());
                 }
-                Err(KeptHere(_)) => here.push(conjunct.clone()),
+                Err(why) => {
+                    self.keep(Some(&piece.agency), format!("filter {}", written(conjunct)), &why);
+                    here.push(conjunct.clone());
+                }
             }
         }
         let Some(predicate) = here.into_iter().reduce(Expr::and) else { return Ok(Carved::Source(piece)) };
@@ -171,11 +204,22 @@ impl Carver {
                 return self.rebuilt(&LogicalPlan::Projection(projection.clone()), vec![input.as_ref().clone()]);
             }
         };
-        let outputs = piece.outputs();
-        let exprs = all(&projection.expr, |expr| push_exact(expr, &piece.schema, &outputs, piece.agency.dialect()));
-        let deliverable = projection.schema.fields().iter().all(|field| deliverable(field.data_type()));
+        let fields = projection.schema.fields();
+        let mut exprs = Vec::with_capacity(fields.len());
+        for (expr, field) in projection.expr.iter().zip(fields) {
+            let pushed = if deliverable(field.data_type()) {
+                piece.push_exact(expr)
+            } else {
+                Err(KeptHere(format!("values of type {} are made here", field.data_type())))
+            };
+            match pushed {
+                Ok(expr) => exprs.push(expr),
+                Err(why) => self.keep(Some(&piece.agency), format!("compute {}", written(expr)), &why),
+            }
+        }
+        let exprs = if exprs.len() == fields.len() { Some(exprs) } else { None };
         // An order must not outlive the columns that it speaks of.
-        let ordering = exprs.as_ref().ok().and_then(|exprs| {
+        let ordering = exprs.as_ref().and_then(|exprs| {
             piece
                 .ordering
                 .iter()
@@ -186,7 +230,7 @@ impl Carver {
                 .collect::<Option<Vec<_>>>()
         });
         match (exprs, ordering) {
-            (Ok(exprs), Some(ordering)) if deliverable => Ok(Carved::Source(Box::new(Piece {
+            (Some(exprs), Some(ordering)) => Ok(Carved::Source(Box::new(Piece {
                 relation: Relation::Project { input: Box::new(piece.relation), exprs },
                 schema: Arc::clone(&projection.schema),
                 ordering,
@@ -218,85 +262,9 @@ impl Carver {
         piece.narrow(&used)?.close()
     }
 
-    fn sort(&self, sort: &Sort) -> Result<Carved, DataFusionError> {
-        let piece = match self.carve(&sort.input)? {
-            Carved::Source(piece) if self.pushes() => *piece,
-            other => {
-                let input = self.close(other)?;
-                return self.rebuilt(&LogicalPlan::Sort(sort.clone()), vec![input]);
-            }
-        };
-        let outputs = piece.outputs();
-        let dialect = piece.agency.dialect();
-        let keys = all(&sort.expr, |key| {
-            let expr = push_exact(&key.expr, &piece.schema, &outputs, dialect)?;
-            // Only plain columns: the order is declared over the output, and a constant is a position to most databases.
-            let source::Expr::Column(column) = expr else {
-                return Err(KeptHere("an order by an expression is made here".to_owned()));
-            };
-            let output = outputs.get(column).ok_or_else(|| KeptHere("its column is not there".to_owned()))?;
-            exact(dialect.sort_support(output))?;
-            let direction = if key.asc { SortDirection::Ascending } else { SortDirection::Descending };
-            let nulls = if key.nulls_first { NullsOrder::First } else { NullsOrder::Last };
-            Ok(OrderedBy { column, direction, nulls })
-        });
-        match keys {
-            Ok(ordering) => {
-                let keys = ordering
-                    .iter()
-                    .map(|by| source::SortKey {
-                        expr: source::Expr::Column(by.column),
-                        direction: by.direction,
-                        nulls: by.nulls,
-                    })
-                    .collect();
-                let fetch = sort.fetch.and_then(|fetch| u64::try_from(fetch).ok());
-                Ok(Carved::Source(Box::new(Piece {
-                    rows: sort.fetch.map_or(piece.rows, |fetch| piece.rows.min(estimate::count(fetch))),
-                    relation: Relation::Sort { input: Box::new(piece.relation), keys, fetch },
-                    ordering,
-                    ..piece
-                })))
-            }
-            Err(_) => {
-                let input = piece.close()?;
-                self.rebuilt(&LogicalPlan::Sort(sort.clone()), vec![input])
-            }
-        }
-    }
-
-    fn limit(&self, limit: &Limit) -> Result<Carved, DataFusionError> {
-        let fetch = match (limit.get_skip_type()?, limit.get_fetch_type()?) {
-            (SkipType::Literal(0), FetchType::Literal(Some(fetch))) => u64::try_from(fetch).ok(),
-            _ => None,
-        };
-        match (self.carve(&limit.input)?, fetch) {
-            // A limit above an order would have to count on the order of a derived table, which SQL does not promise.
-            (Carved::Source(piece), Some(fetch)) if self.pushes() && piece.ordering.is_empty() => {
-                let piece = *piece;
-                Ok(Carved::Source(Box::new(Piece {
-                    rows: piece.rows.min(estimate::count(usize::try_from(fetch).unwrap_or(usize::MAX))),
-                    relation: Relation::Limit { input: Box::new(piece.relation), fetch },
-                    ..piece
-                })))
-            }
-            (other, _) => {
-                let input = self.close(other)?;
-                self.rebuilt(&LogicalPlan::Limit(limit.clone()), vec![input])
-            }
-        }
-    }
-
     fn union(&self, union: &Union) -> Result<Carved, DataFusionError> {
         let inputs = union.inputs.iter().map(|input| self.carve(input)).collect::<Result<Vec<_>, _>>()?;
-        let pieces: Option<Vec<&Piece>> = inputs
-            .iter()
-            .map(|input| match input {
-                Carved::Source(piece) => Some(piece.as_ref()),
-                Carved::Local(_) => None,
-            })
-            .collect();
-        if let (Some(pieces), true) = (pieces, self.pushes())
+        if let (Some(pieces), true) = (of_sources(&inputs), self.pushes())
             && let Some(first) = pieces.first()
             && pieces.iter().all(|piece| Arc::ptr_eq(&piece.agency, &first.agency))
             && pieces.iter().all(|piece| same_types(&piece.schema, &union.schema))
@@ -312,16 +280,29 @@ impl Carver {
                 counting: pieces.iter().fold(Counting::Shown, |all, piece| all.and(piece.counting)),
             })));
         }
+        if let (Some(pieces), true) = (of_sources(&inputs), self.pushes()) {
+            let one = pieces.first().filter(|first| pieces.iter().all(|piece| piece.agency.name == first.agency.name));
+            let why = match one {
+                Some(_) => "its parts have different types",
+                None => "its parts are of different agencies",
+            };
+            self.keep(one.map(|piece| piece.agency.as_ref()), "union", &KeptHere(why.to_owned()));
+        }
         let inputs = inputs.into_iter().map(|input| self.close(input)).collect::<Result<Vec<_>, _>>()?;
         self.rebuilt(&LogicalPlan::Union(union.clone()), inputs)
     }
 
     fn join(&self, join: &Join, left: Carved, right: Carved) -> Result<Carved, DataFusionError> {
-        if let (Carved::Source(left), Carved::Source(right), true) = (&left, &right, self.pushes())
-            && Arc::ptr_eq(&left.agency, &right.agency)
-            && let Some(piece) = join_at_source(join, left, right)
-        {
-            return Ok(Carved::Source(Box::new(piece)));
+        if let (Carved::Source(left), Carved::Source(right), true) = (&left, &right, self.pushes()) {
+            if Arc::ptr_eq(&left.agency, &right.agency) {
+                match join_at_source(join, left, right) {
+                    Ok(piece) => return Ok(Carved::Source(Box::new(piece))),
+                    Err(why) => self.keep(Some(&left.agency), shown_join(join), &why),
+                }
+            } else {
+                let why = format!("its sides are of agencies `{}` and `{}`", left.agency.name, right.agency.name);
+                self.keep(None, shown_join(join), &KeptHere(why));
+            }
         }
         let mut here = join.clone();
         here.left = Arc::new(self.close(left.clone())?);
@@ -372,6 +353,34 @@ fn add_filter(piece: &mut Piece, predicate: source::Expr) {
     let input = std::mem::replace(&mut piece.relation, Relation::Union { inputs: Vec::new() });
     piece.relation = Relation::Filter { input: Box::new(input), predicate };
     piece.ordering = Vec::new();
+}
+
+/// The pieces, where every input is one.
+fn of_sources(inputs: &[Carved]) -> Option<Vec<&Piece>> {
+    inputs
+        .iter()
+        .map(|input| match input {
+            Carved::Source(piece) => Some(piece.as_ref()),
+            Carved::Local(_) => None,
+        })
+        .collect()
+}
+
+/// A join in a few words.
+fn shown_join(join: &Join) -> String {
+    let pairs = join.on.iter().map(|(left, right)| format!("{} = {}", written(left), written(right)));
+    let conditions: Vec<String> = pairs.chain(join.filter.iter().map(written)).collect();
+    if conditions.is_empty() { "join".to_owned() } else { format!("join on {}", conditions.join(" AND ")) }
+}
+
+/// What a node does that no source is asked for, and why.
+fn done_here(plan: &LogicalPlan) -> Option<(String, &'static str)> {
+    match plan {
+        LogicalPlan::Distinct(_) => Some(("distinct".to_owned(), "one row of each key is picked here")),
+        LogicalPlan::Unnest(_) => Some(("unnest".to_owned(), "lists are taken apart here")),
+        LogicalPlan::RecursiveQuery(_) => Some(("recursion".to_owned(), "a recursive query is run here")),
+        _ => None,
+    }
 }
 
 fn same_types(branch: &DFSchemaRef, union: &DFSchemaRef) -> bool {

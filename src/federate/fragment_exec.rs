@@ -1,6 +1,7 @@
 //! The operator that runs a fragment at its source and streams what comes back.
 
 use std::fmt;
+use std::ops::Range;
 use std::sync::Arc;
 
 use datafusion::arrow::array::{RecordBatch, RecordBatchOptions};
@@ -22,6 +23,8 @@ use wayleave_connector_api::{
 };
 
 use super::estimate;
+use super::keys::KeySet;
+use super::meter::metered;
 use super::node::{Counting, FragmentNode, Origin};
 use super::run::QueryRun;
 use crate::catalog::Agency;
@@ -33,13 +36,15 @@ const KEYS_PER_STATEMENT: usize = 20_000;
 /// A fragment, ready to run: one partition, opened when it is first polled.
 #[derive(Debug)]
 pub struct FragmentExec {
+    /// The id of the [`FragmentNode`] that it runs.
+    pub id: u64,
     pub agency: Arc<Agency>,
     pub origins: Vec<Origin>,
     fragment: Fragment,
     rows: f64,
     counting: Counting,
     /// Canonical join keys that narrow it; `None` reads it whole.
-    keys: Option<Vec<String>>,
+    keys: Option<Arc<KeySet>>,
     properties: Arc<PlanProperties>,
 }
 
@@ -71,6 +76,7 @@ impl FragmentExec {
             Boundedness::Bounded,
         ));
         Self {
+            id: node.id(),
             agency: Arc::clone(&node.agency),
             origins: node.origins.clone(),
             fragment: node.fragment.clone(),
@@ -103,8 +109,9 @@ impl FragmentExec {
     }
 
     /// The same fragment once join keys are known: `None` reads it whole, no key sends no statement and has no rows.
-    pub(super) fn narrowed(&self, keys: Option<Vec<String>>) -> Self {
+    pub(super) fn narrowed(&self, keys: Option<Arc<KeySet>>) -> Self {
         Self {
+            id: self.id,
             agency: Arc::clone(&self.agency),
             origins: self.origins.clone(),
             fragment: self.fragment.clone(),
@@ -118,15 +125,19 @@ impl FragmentExec {
     fn open(&self, run: Arc<QueryRun>) -> SendableRecordBatchStream {
         let schema = Arc::clone(&self.fragment.schema);
         let fragment = counted(&self.fragment);
-        let chunks: Vec<Option<Vec<String>>> = match &self.keys {
+        let chunks: Vec<Option<(Arc<KeySet>, Range<usize>)>> = match &self.keys {
             None => vec![None],
-            Some(keys) => keys.chunks(KEYS_PER_STATEMENT).map(|chunk| Some(chunk.to_vec())).collect(),
+            Some(keys) => (0..keys.len())
+                .step_by(KEYS_PER_STATEMENT)
+                .map(|start| Some((Arc::clone(keys), start..keys.len().min(start + KEYS_PER_STATEMENT))))
+                .collect(),
         };
         let agency = Arc::clone(&self.agency);
         let delivered = Arc::clone(&schema);
-        let counting = self.counting;
+        let (id, counting) = (self.id, self.counting);
         let batches = stream::iter(chunks)
-            .then(move |keys| {
+            .then(move |chunk| {
+                let keys = chunk.map(|(keys, places)| keys.some(places));
                 let agency = Arc::clone(&agency);
                 let run = Arc::clone(&run);
                 let fragment = match keys {
@@ -139,7 +150,7 @@ impl FragmentExec {
                     let statement =
                         Statement { sql, schema: Arc::clone(&fragment.schema), query_id: run.query_id.clone() };
                     // Parts are the one statement that they are parts of: their number would tell of the table's size.
-                    run.add_statement();
+                    run.add_statement(id);
                     let batches = match Divisible::new(agency.dialect(), &fragment) {
                         Some(divisible) if keys.is_none() => agency.connector.query_parts(statement, divisible).await,
                         Some(_) | None => agency.connector.query(statement).await,
@@ -195,26 +206,12 @@ fn as_delivered(batch: &RecordBatch, schema: &Arc<Schema>) -> Result<RecordBatch
 }
 
 fn without_key_slots(relation: &Relation) -> Relation {
-    let boxed = |relation: &Relation| Box::new(without_key_slots(relation));
     match relation.clone() {
         Relation::Scan(mut scan) => {
             scan.keys = None;
             Relation::Scan(scan)
         }
-        Relation::Filter { input, predicate } => Relation::Filter { input: boxed(&input), predicate },
-        Relation::Project { input, exprs } => Relation::Project { input: boxed(&input), exprs },
-        Relation::Join { left, right, kind, on } => {
-            Relation::Join { left: boxed(&left), right: boxed(&right), kind, on }
-        }
-        Relation::SemiJoin { left, right, kind, on } => {
-            Relation::SemiJoin { left: boxed(&left), right: boxed(&right), kind, on }
-        }
-        Relation::Aggregate { input, groups, aggregates } => {
-            Relation::Aggregate { input: boxed(&input), groups, aggregates }
-        }
-        Relation::Sort { input, keys, fetch } => Relation::Sort { input: boxed(&input), keys, fetch },
-        Relation::Limit { input, fetch } => Relation::Limit { input: boxed(&input), fetch },
-        Relation::Union { inputs } => Relation::Union { inputs: inputs.iter().map(without_key_slots).collect() },
+        other => other.map_inputs(&without_key_slots),
     }
 }
 
@@ -259,7 +256,8 @@ impl ExecutionPlan for FragmentExec {
         if partition != 0 {
             return internal_err!("a fragment has one partition");
         }
-        Ok(self.open(run_of(&context)?))
+        let run = run_of(&context)?;
+        Ok(metered(Arc::clone(&run), self.id, self.open(run)))
     }
 
     fn partition_statistics(&self, _partition: Option<usize>) -> Result<Arc<Statistics>, DataFusionError> {

@@ -4,14 +4,11 @@ use std::sync::Arc;
 
 use datafusion::common::NullEquality;
 use datafusion::logical_expr::{Expr, Join, JoinType};
-use wayleave_connector_api as source;
-use wayleave_connector_api::{JoinKind, Relation, SemiKind, Support};
 
-use super::estimate;
 use super::lineage::{disclosing_agencies, key_scheme};
 use super::node::{KeyedJoinNode, Side};
-use super::piece::{Carved, Piece, place_key_slot, subject_scheme};
-use crate::expression::{holds_subquery, push_exact};
+use super::piece::{Carved, place_key_slot, subject_scheme};
+use crate::expression::holds_subquery;
 
 /// The sides that may be narrowed by the other's keys without changing the answer: rows of that side that match nothing
 /// must not appear in it.
@@ -48,6 +45,9 @@ pub(super) fn keyed_join(join: &Join, receivers: &[Side], left: &Carved, right: 
 
 fn keyed_towards(join: &Join, receiver: Side, target: &Carved) -> Option<KeyedJoinNode> {
     let Carved::Source(target) = target else { return None };
+    if target.is_unsigned() {
+        return None;
+    }
     if join.on.iter().any(|(left, right)| !matches!((left, right), (Expr::Column(_), Expr::Column(_))))
         || join.filter.as_ref().is_some_and(holds_subquery)
         || join.null_equality != NullEquality::NullEqualsNothing
@@ -76,7 +76,7 @@ fn keyed_towards(join: &Join, receiver: Side, target: &Carved) -> Option<KeyedJo
             continue;
         }
         narrowed.ordering = Vec::new();
-        let narrowed = Arc::new(narrowed.into_node().into_plan());
+        let narrowed = Arc::new(narrowed.into_node().ok()?.into_plan());
         let mut join = join.clone();
         match receiver {
             Side::Left => join.left = narrowed,
@@ -85,71 +85,4 @@ fn keyed_towards(join: &Join, receiver: Side, target: &Carved) -> Option<KeyedJo
         return Some(KeyedJoinNode::new(join, receiver, pair, discloses));
     }
     None
-}
-
-pub(super) fn join_at_source(join: &Join, left: &Piece, right: &Piece) -> Option<Piece> {
-    if join.null_aware || join.null_equality != NullEquality::NullEqualsNothing {
-        return None;
-    }
-    // A product of two tables is made here: it would move more rows than its parts.
-    if join.on.is_empty() && join.filter.is_none() {
-        return None;
-    }
-    let dialect = left.agency.dialect();
-    let mut outputs = left.outputs();
-    let width = outputs.len();
-    outputs.extend(right.outputs());
-    let both = left.schema.join(&right.schema).ok()?;
-    let mut on = Vec::with_capacity(join.on.len() + 1);
-    for (left_key, right_key) in &join.on {
-        let left_key = push_exact(left_key, &left.schema, &left.outputs(), dialect).ok()?;
-        let right_key = push_exact(right_key, &right.schema, &right.outputs(), dialect).ok()?;
-        let right_key = right_key.map_columns(&|column| source::Expr::Column(column + width));
-        let condition = source::Expr::equal(left_key, right_key);
-        if dialect.support(&condition, &outputs) != Support::Exact {
-            return None;
-        }
-        on.push(condition);
-    }
-    if let Some(filter) = &join.filter {
-        on.push(push_exact(filter, &both, &outputs, dialect).ok()?);
-    }
-    let (relation, rows) = match join.join_type {
-        JoinType::Inner | JoinType::Left | JoinType::Right | JoinType::Full => {
-            let kind = match join.join_type {
-                JoinType::Left => JoinKind::Left,
-                JoinType::Right => JoinKind::Right,
-                JoinType::Full => JoinKind::Full,
-                _ => JoinKind::Inner,
-            };
-            let relation = Relation::Join {
-                left: Box::new(left.relation.clone()),
-                right: Box::new(right.relation.clone()),
-                kind,
-                on,
-            };
-            (relation, estimate::joined(left.rows, right.rows))
-        }
-        JoinType::LeftSemi | JoinType::LeftAnti => {
-            let kind = if join.join_type == JoinType::LeftSemi { SemiKind::Matching } else { SemiKind::NotMatching };
-            let relation = Relation::SemiJoin {
-                left: Box::new(left.relation.clone()),
-                right: Box::new(right.relation.clone()),
-                kind,
-                on,
-            };
-            (relation, left.rows * 0.5)
-        }
-        JoinType::RightSemi | JoinType::RightAnti | JoinType::LeftMark | JoinType::RightMark => return None,
-    };
-    Some(Piece {
-        agency: Arc::clone(&left.agency),
-        relation,
-        schema: Arc::clone(&join.schema),
-        rows,
-        scale: left.scale.max(right.scale),
-        ordering: Vec::new(),
-        origins: left.origins.iter().chain(&right.origins).cloned().collect(),
-        counting: left.counting.and(right.counting),
-    })
 }

@@ -1,33 +1,35 @@
 //! The keyed join: reads its smaller side first, then asks the other only for the keys found there.
 //!
 //! Exact for any number of keys: they go in as many statements as it takes, and the join itself still compares every row.
-//! Where there turn out to be so many that a scan is cheaper, the other side is read whole and no key leaves.
+//! Where there turn out to be so many that a scan is cheaper, the other side is read whole and no key leaves. Rows of the
+//! first side that do not fit into memory wait on disk.
 
 use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 
-use datafusion::arrow::array::{AsArray, RecordBatch};
 use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::common::tree_node::TreeNodeRecursion;
-use datafusion::common::{DataFusionError, JoinType, NullEquality, internal_err};
-use datafusion::datasource::memory::MemorySourceConfig;
-use datafusion::execution::memory_pool::MemoryConsumer;
+use datafusion::common::{DataFusionError, JoinSide, JoinType, NullEquality, internal_err};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_expr::expressions::Column;
 use datafusion::physical_expr::{Distribution, EquivalenceProperties, Partitioning, PhysicalExpr};
 use datafusion::physical_plan::execution_plan::{Boundedness, EmissionType};
 use datafusion::physical_plan::joins::utils::{JoinFilter, JoinOn};
 use datafusion::physical_plan::joins::{HashJoinExec, PartitionMode};
+use datafusion::physical_plan::metrics::{BaselineMetrics, ExecutionPlanMetricsSet, MetricsSet};
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{
     DisplayAs, DisplayFormatType, ExecutionPlan, InputDistributionRequirements, PlanProperties,
 };
-use futures::{StreamExt, TryStreamExt, stream};
+use futures::{TryStreamExt, stream};
 
+use super::estimate::count;
 use super::fragment_exec::{FragmentExec, run_of};
+use super::keys::{Held, KeyCollector};
 use super::node::Side;
-use super::run::{Disclosed, QueryRun};
+use super::run::Disclosed;
+use crate::execution::Collector;
 
 /// Below this many keys they are always sent: no scan is cheaper.
 const ALWAYS_SENT: f64 = 1_000.0;
@@ -40,6 +42,7 @@ pub struct KeyedJoinExec {
     pub(super) giver: Arc<dyn ExecutionPlan>,
     pub(super) join: KeyedJoin,
     properties: Arc<PlanProperties>,
+    metrics: ExecutionPlanMetricsSet,
 }
 
 /// What does not change when the giver is replanned.
@@ -64,7 +67,7 @@ impl KeyedJoinExec {
             EmissionType::Final,
             Boundedness::Bounded,
         ));
-        Self { giver, join, properties }
+        Self { giver, join, properties, metrics: ExecutionPlanMetricsSet::new() }
     }
 
     /// The fragment that waits for keys.
@@ -81,74 +84,87 @@ impl KeyedJoinExec {
 impl KeyedJoin {
     async fn run(
         self,
+        giver_plan: Arc<dyn ExecutionPlan>,
         giver: SendableRecordBatchStream,
         context: Arc<TaskContext>,
     ) -> Result<SendableRecordBatchStream, DataFusionError> {
         let run = run_of(&context)?;
-        let given_schema = giver.schema();
-        let given_column = self
-            .on
-            .get(self.pair)
-            .map(|(left, right)| match self.receiver_side {
-                Side::Left => *right,
-                Side::Right => *left,
-            })
-            .ok_or_else(|| DataFusionError::Internal("a keyed join without its key".to_owned()))?;
-        let reservation = MemoryConsumer::new("keyed join").register(context.memory_pool());
-        let mut keys = BTreeSet::new();
-        let mut batches: Vec<RecordBatch> = Vec::new();
+        let (given_side, given_column) = match (self.receiver_side, self.on.get(self.pair)) {
+            (Side::Left, Some((_, right))) => (JoinSide::Right, *right),
+            (Side::Right, Some((left, _))) => (JoinSide::Left, *left),
+            (_, None) => return internal_err!("a keyed join without its key"),
+        };
+        let mut collector = Collector::new(Arc::new(self.template(giver_plan)?), given_side, Arc::clone(&context))?;
+        let mut keys = Some(KeyCollector::new(context.memory_pool()));
         let mut giver = giver;
         while let Some(batch) = giver.try_next().await? {
-            reservation.try_grow(batch.get_array_memory_size())?;
-            collect_keys(&batch, given_column, &mut keys)?;
-            batches.push(batch);
+            if let Some(found) = &mut keys {
+                found.add(&batch, given_column)?;
+                if is_many(found.len()) {
+                    run.decided_by_statistics(self.receiver.id);
+                }
+                if self.scan_is_cheaper(found.len()) {
+                    keys = None;
+                } else if found.hold() == Held::No {
+                    // The rows can wait on disk, the keys cannot; and where they do not fit either, a scan needs none.
+                    collector.spill()?;
+                    if found.hold() == Held::No {
+                        keys = None;
+                    }
+                }
+            }
+            collector.push(batch)?;
         }
-        let keys: Vec<String> = keys.into_iter().collect();
-        let receiver: Arc<dyn ExecutionPlan> = Arc::new(self.receiver.narrowed(self.keys_to_send(keys, &run)));
-        let given: Arc<dyn ExecutionPlan> = MemorySourceConfig::try_new_exec(&[batches], given_schema, None)?;
+        drop(giver);
+        let collected = collector.finish()?;
+        let keys = keys.map(KeyCollector::finish).transpose()?.map(Arc::new);
+        if let Some(keys) = keys.as_ref().filter(|keys| keys.len() > 0) {
+            let disclosed = Disclosed {
+                from: self.discloses.clone(),
+                to: self.receiver.agency.name.clone(),
+                keys: u64::try_from(keys.len()).unwrap_or(u64::MAX),
+            };
+            run.add_disclosure(self.receiver.id, disclosed);
+        }
+        let received = self.receiver.narrowed(keys).execute(0, context)?;
+        let joined = collected.join(received)?;
+        Ok(Box::pin(RecordBatchStreamAdapter::new(self.schema, joined)))
+    }
+
+    /// How the two sides join, whatever their rows come from.
+    fn template(&self, giver: Arc<dyn ExecutionPlan>) -> Result<HashJoinExec, DataFusionError> {
+        let receiver: Arc<dyn ExecutionPlan> = Arc::clone(&self.receiver) as _;
         let (left, right) = match self.receiver_side {
-            Side::Left => (receiver, given),
-            Side::Right => (given, receiver),
+            Side::Left => (receiver, giver),
+            Side::Right => (giver, receiver),
         };
         let on: JoinOn = self
             .on
             .iter()
             .map(|(left_column, right_column)| Ok((column(&left, *left_column)?, column(&right, *right_column)?)))
             .collect::<Result<_, DataFusionError>>()?;
-        let join = HashJoinExec::try_new(
+        HashJoinExec::try_new(
             left,
             right,
             on,
-            self.filter,
+            self.filter.clone(),
             &self.join_type,
             None,
             PartitionMode::CollectLeft,
             NullEquality::NullEqualsNothing,
             false,
-        )?;
-        let joined = join.execute(0, context)?;
-        // The giver's rows are held until the join that borrowed them has ended.
-        let held = joined.map(move |batch| {
-            let _ = &reservation;
-            batch
-        });
-        Ok(Box::pin(RecordBatchStreamAdapter::new(self.schema, held)))
+        )
     }
 
-    fn keys_to_send(&self, keys: Vec<String>, run: &QueryRun) -> Option<Vec<String>> {
-        let count = u32::try_from(keys.len()).map_or(f64::from(u32::MAX), f64::from);
-        if count > ALWAYS_SENT && count > self.receiver.rows() * SCAN_SHARE {
-            return None;
-        }
-        if !keys.is_empty() {
-            run.add_disclosure(Disclosed {
-                from: self.discloses.clone(),
-                to: self.receiver.agency.name.clone(),
-                keys: u64::try_from(keys.len()).unwrap_or(u64::MAX),
-            });
-        }
-        Some(keys)
+    /// Whether so many keys cost the receiver more than reading it whole. More of them only make it worse.
+    fn scan_is_cheaper(&self, keys: usize) -> bool {
+        is_many(keys) && count(keys) > self.receiver.rows() * SCAN_SHARE
     }
+}
+
+/// Whether there are so many keys that the receiver's size decides what is done with them.
+fn is_many(keys: usize) -> bool {
+    count(keys) > ALWAYS_SENT
 }
 
 fn column(plan: &Arc<dyn ExecutionPlan>, position: usize) -> Result<Arc<dyn PhysicalExpr>, DataFusionError> {
@@ -157,18 +173,6 @@ fn column(plan: &Arc<dyn ExecutionPlan>, position: usize) -> Result<Arc<dyn Phys
         return internal_err!("a join key that is not there");
     };
     Ok(Arc::new(Column::new(field.name(), position)))
-}
-
-fn collect_keys(batch: &RecordBatch, column: usize, keys: &mut BTreeSet<String>) -> Result<(), DataFusionError> {
-    let Some(values) = batch.columns().get(column).and_then(|values| values.as_string_opt::<i32>()) else {
-        return internal_err!("a join key that is not text");
-    };
-    for value in values.iter().flatten() {
-        if !keys.contains(value) {
-            keys.insert(value.to_owned());
-        }
-    }
-    Ok(())
 }
 
 impl DisplayAs for KeyedJoinExec {
@@ -219,6 +223,10 @@ impl ExecutionPlan for KeyedJoinExec {
         }
     }
 
+    fn metrics(&self) -> Option<MetricsSet> {
+        Some(self.metrics.clone_inner())
+    }
+
     fn execute(
         &self,
         partition: usize,
@@ -228,9 +236,13 @@ impl ExecutionPlan for KeyedJoinExec {
             return internal_err!("a keyed join has one partition");
         }
         let giver = self.giver.execute(0, Arc::clone(&context))?;
+        let giver_plan = Arc::clone(&self.giver);
         let join = self.join.clone();
         let schema = Arc::clone(&join.schema);
-        let joined = stream::once(join.run(giver, context)).try_flatten();
+        let measured = BaselineMetrics::new(&self.metrics, partition);
+        let joined = stream::once(join.run(giver_plan, giver, context)).try_flatten().inspect_ok(move |batch| {
+            measured.record_output(batch.num_rows());
+        });
         Ok(Box::pin(RecordBatchStreamAdapter::new(schema, joined)))
     }
 }

@@ -286,14 +286,127 @@ impl Generator {
     }
 
     pub fn query(&mut self) -> Query {
-        match self.below(10) {
+        match self.below(15) {
             0 | 1 => self.rows_of_one(),
             2..=4 => self.joined(),
             5 | 6 => self.grouped(),
             7 => self.membership(),
             8 => self.set_operation(),
-            _ => self.nested(),
+            9 => self.nested(),
+            10 => self.disjunction(),
+            11 => self.beside_one_row(),
+            12 => self.grouped_by_sets(),
+            _ => self.windowed(),
         }
+    }
+
+    /// A table of the same agency, so that one source may answer both.
+    fn beside(&mut self, source: Source, alias: &'static str) -> Source {
+        let agency = source.table.name.split('.').next().unwrap();
+        let tables: Vec<&'static Table> = self.tables.iter().filter(|table| table.name.starts_with(agency)).collect();
+        Source { alias, table: tables[self.below(tables.len())] }
+    }
+
+    /// Membership that decides together with something else.
+    fn disjunction(&mut self) -> Query {
+        let source = self.source("a");
+        let other = if self.once_in(3) { self.source("b") } else { self.beside(source, "b") };
+        let (key, among) = (source.key(), other.key());
+        let outputs = self.outputs(&[source]);
+        let (alone, clause) = (self.comparison(&[source]), self.where_clause(&[other]));
+        let inner =
+            format!("SELECT 1 FROM {} WHERE {among} = {key} AND {}", other.declared(), self.comparison(&[other]));
+        let member = match self.below(3) {
+            0 => format!("{key} IN (SELECT {among} FROM {}{clause})", other.declared()),
+            1 => format!("EXISTS ({inner})"),
+            _ => format!("NOT EXISTS ({inner})"),
+        };
+        let word = self.pick(&["OR", "AND"]);
+        let sql = format!("SELECT {outputs} FROM {} WHERE {alone} {word} {member}", source.declared());
+        Query { sql, ordered: false }
+    }
+
+    /// Rows beside the one row of an aggregate.
+    fn beside_one_row(&mut self) -> Query {
+        let source = self.source("a");
+        let other = self.beside(source, "b");
+        let clause = self.where_clause(&[other]);
+        let (column, kind) = self.column(&[other], None);
+        let aggregate = format!("SELECT {}({column}) FROM {}{clause}", self.pick(&["min", "max"]), other.declared());
+        let outputs = self.outputs(&[source]);
+        let sql = match self.below(3) {
+            0 => format!("SELECT {outputs}, ({aggregate}) AS one FROM {}", source.declared()),
+            1 => format!("SELECT {outputs}, one.* FROM {} CROSS JOIN ({aggregate}) AS one", source.declared()),
+            _ => {
+                let (own, _) = self.column(&[source], Some(kind));
+                let op = self.pick(&["=", "<>", "<", ">="]);
+                format!("SELECT {outputs} FROM {} WHERE {own} {op} ({aggregate})", source.declared())
+            }
+        };
+        Query { sql, ordered: false }
+    }
+
+    fn grouped_by_sets(&mut self) -> Query {
+        let source = self.source("a");
+        let (first, second) = (self.column(&[source], None).0, self.column(&[source], None).0);
+        let clause = self.where_clause(&[source]);
+        let sets = match self.below(4) {
+            _ if first == second => format!("ROLLUP ({first})"),
+            0 => format!("ROLLUP ({first}, {second})"),
+            1 => format!("CUBE ({first}, {second})"),
+            2 => format!("GROUPING SETS (({first}), ({second}))"),
+            _ => format!("GROUPING SETS (({first}, {second}), ({second}), ())"),
+        };
+        let counted = self.column(&[source], None).0;
+        let sql = format!(
+            "SELECT {first} AS g1, {second} AS g2, count(*) AS n, count({counted}) AS v FROM {}{clause} GROUP BY {sets}",
+            source.declared()
+        );
+        Query { sql, ordered: false }
+    }
+
+    /// Window functions over an order that leaves no two rows in doubt, but for those that give equal rows the same.
+    fn windowed(&mut self) -> Query {
+        let source = self.source("a");
+        let clause = self.where_clause(&[source]);
+        let (column, partition) = (self.column(&[source], None).0, self.column(&[source], None).0);
+        let (loose, total) =
+            (format!("{column}{}", self.direction()), format!("{}{}", source.unique(), self.direction()));
+        let value = self.column(&[source], None).0;
+        let frame = self.pick(&[
+            "",
+            " ROWS BETWEEN 2 PRECEDING AND CURRENT ROW",
+            " ROWS BETWEEN 1 PRECEDING AND 1 FOLLOWING",
+            " ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING",
+            " RANGE BETWEEN CURRENT ROW AND UNBOUNDED FOLLOWING",
+        ]);
+        let over = if self.once_in(2) { format!("PARTITION BY {partition} ORDER BY") } else { "ORDER BY".to_owned() };
+        let call = match self.below(8) {
+            0 => format!("row_number() OVER ({over} {loose}, {total})"),
+            1 => format!("rank() OVER ({over} {loose})"),
+            2 => format!("dense_rank() OVER ({over} {loose})"),
+            3 => format!("ntile(3) OVER ({over} {total})"),
+            4 => format!("lag({value}) OVER ({over} {total})"),
+            5 => {
+                format!("{}({value}) OVER ({over} {total}{frame})", self.pick(&["first_value", "last_value", "count"]))
+            }
+            6 => format!(
+                "{}({value}) OVER ({over} {loose}{frame_of_peers})",
+                self.pick(&["min", "max", "count"]),
+                frame_of_peers = if frame.contains("ROWS") { "" } else { frame }
+            ),
+            _ => format!("count(*) OVER (PARTITION BY {partition})"),
+        };
+        let rows =
+            format!("SELECT {} AS u, {value} AS v, {call} AS w FROM {}{clause}", source.unique(), source.declared());
+        let sql = match self.below(3) {
+            0 => format!("SELECT w, count(*) AS n FROM ({rows}) AS t GROUP BY w"),
+            1 if call.starts_with("row_number") || call.contains("rank") => {
+                format!("SELECT u, v FROM ({rows}) AS t WHERE w <= 2")
+            }
+            _ => rows,
+        };
+        Query { sql, ordered: false }
     }
 
     fn source(&mut self, alias: &'static str) -> Source {

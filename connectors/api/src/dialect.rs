@@ -7,7 +7,7 @@ use arrow::datatypes::DataType;
 
 use crate::{
     Aggregate, AggregateFunction, CompareOp, Expr, Form, KeyFormat, Mask, NullsOrder, OutputColumn, Slice,
-    SortDirection, Value,
+    SortDirection, Value, WindowCall,
 };
 
 /// What becomes of an expression at a source.
@@ -28,6 +28,15 @@ pub enum TextUse {
     Equality,
     /// `<`, `ORDER BY`, `min`, `max`
     Order,
+}
+
+/// How a database groups by several sets of expressions at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GroupingSets {
+    /// `GROUP BY GROUPING SETS (…)` and `grouping(…)`.
+    Native,
+    /// One grouping a set, one below the other.
+    UnionAll,
 }
 
 /// A comparison that the renderer is about to write.
@@ -109,17 +118,42 @@ pub trait Dialect: Send + Sync + std::fmt::Debug {
 
     /// `argument` is `None` for `count(*)`; the filter is already folded in by the renderer.
     fn aggregate(&self, call: &Aggregate, argument: Option<&str>) -> String {
-        let name = match call.function {
-            AggregateFunction::Count => "count",
-            AggregateFunction::Sum => "sum",
-            AggregateFunction::Min => "min",
-            AggregateFunction::Max => "max",
-        };
+        let name = self.aggregate_name(call.function);
         match (argument, call.distinct) {
             (None, _) => format!("{name}(*)"),
             (Some(argument), true) => format!("{name}(DISTINCT {argument})"),
             (Some(argument), false) => format!("{name}({argument})"),
         }
+    }
+
+    fn aggregate_name(&self, function: AggregateFunction) -> &'static str {
+        match function {
+            AggregateFunction::Count => "count",
+            AggregateFunction::Sum => "sum",
+            AggregateFunction::Min => "min",
+            AggregateFunction::Max => "max",
+        }
+    }
+
+    /// What becomes of a window function's call; its parts, and an aggregate over a window, are asked on their own.
+    fn window_support(&self, _call: &WindowCall, _input: &[OutputColumn]) -> Support {
+        Support::Exact
+    }
+
+    /// A finished window function's call, with the type that was promised.
+    fn window(&self, _call: &WindowCall, sql: &str) -> String {
+        sql.to_owned()
+    }
+
+    fn grouping_sets(&self) -> GroupingSets {
+        GroupingSets::UnionAll
+    }
+
+    /// The end of a SELECT that gives so many rows (`None` is all) after so many others.
+    fn limit(&self, fetch: Option<u64>, skip: u64) -> String {
+        let fetch = fetch.map_or(String::new(), |fetch| format!(" LIMIT {fetch}"));
+        let skip = if skip == 0 { String::new() } else { format!(" OFFSET {skip}") };
+        format!("{fetch}{skip}")
     }
 
     fn sort_key(&self, sql: &str, direction: SortDirection, nulls: NullsOrder) -> String {

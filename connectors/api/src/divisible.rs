@@ -65,7 +65,15 @@ pub(crate) fn sliced_scan(relation: &Relation) -> Option<&Scan> {
             JoinKind::Right => sliced_scan(right),
             JoinKind::Full => None,
         },
-        Relation::SemiJoin { left, .. } => sliced_scan(left),
-        Relation::Aggregate { .. } | Relation::Sort { .. } | Relation::Limit { .. } | Relation::Union { .. } => None,
+        Relation::SemiJoin { left, .. } | Relation::MarkJoin { left, .. } | Relation::NotIn { left, .. } => {
+            sliced_scan(left)
+        }
+        Relation::Aggregate { .. }
+        | Relation::GroupingSets { .. }
+        | Relation::Window { .. }
+        | Relation::Sort { .. }
+        | Relation::Limit { .. }
+        | Relation::SetOperation { .. }
+        | Relation::Union { .. } => None,
     }
 }

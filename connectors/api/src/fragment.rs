@@ -5,7 +5,7 @@
 
 use arrow::datatypes::{DataType, SchemaRef};
 
-use crate::{Collation, Column, Expr, KeyFormat, OutputColumn, TableName};
+use crate::{Collation, Column, Expr, KeyFormat, OutputColumn, TableName, WindowCall};
 
 /// A statement for one source: what to answer, and the Arrow schema in which the answer must arrive.
 #[derive(Clone, Debug, PartialEq)]
@@ -41,20 +41,56 @@ pub enum Relation {
         kind: SemiKind,
         on: Vec<Expr>,
     },
+    /// Every left row, and whether it has a match.
+    MarkJoin {
+        left: Box<Relation>,
+        right: Box<Relation>,
+        on: Vec<Expr>,
+    },
+    /// Left rows whose key equals none of the right ones, in SQL's three-valued sense (`NOT IN`): a NULL on either side
+    /// leaves it open, and the row out.
+    NotIn {
+        left: Box<Relation>,
+        right: Box<Relation>,
+        left_key: Expr,
+        /// Over the right columns alone.
+        right_key: Expr,
+    },
     /// Output: the group expressions, then the aggregates.
     Aggregate {
         input: Box<Relation>,
         groups: Vec<Expr>,
         aggregates: Vec<Aggregate>,
     },
+    /// One grouping a set, each by those of the group expressions that it names, the others NULL. Output: the group
+    /// expressions, a number of which bit n says that the n-th last expression is not grouped by, the aggregates.
+    GroupingSets {
+        input: Box<Relation>,
+        groups: Vec<Expr>,
+        sets: Vec<Vec<usize>>,
+        aggregates: Vec<Aggregate>,
+    },
+    /// Output: the input's columns, then one for each call.
+    Window {
+        input: Box<Relation>,
+        calls: Vec<WindowCall>,
+    },
     Sort {
         input: Box<Relation>,
         keys: Vec<SortKey>,
         fetch: Option<u64>,
     },
+    /// Some of the input's rows: in its order where the input is a sort, perhaps projected or limited, and any otherwise.
     Limit {
         input: Box<Relation>,
-        fetch: u64,
+        skip: u64,
+        fetch: Option<u64>,
+    },
+    /// Distinct rows that are in both inputs, or in the left alone; NULLs are equal.
+    SetOperation {
+        left: Box<Relation>,
+        right: Box<Relation>,
+        kind: SetKind,
     },
     /// All rows of every input (`UNION ALL`); the inputs have the same number and types of columns.
     Union {
@@ -112,6 +148,12 @@ pub enum SemiKind {
     Matching,
     /// `NOT EXISTS`
     NotMatching,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum SetKind {
+    Intersect,
+    Except,
 }
 
 /// An aggregate call. No call can fail on a row: overflow can only show in a sum over released rows.
@@ -172,28 +214,80 @@ impl Relation {
                 columns.extend(right.outputs());
                 columns
             }
-            Self::SemiJoin { left, .. } => left.outputs(),
+            Self::SemiJoin { left, .. } | Self::NotIn { left, .. } => left.outputs(),
+            Self::MarkJoin { left, .. } => {
+                let mut columns = left.outputs();
+                columns.push(OutputColumn::computed(DataType::Boolean));
+                columns
+            }
             Self::Aggregate { input, groups, aggregates } => {
                 let columns = input.outputs();
                 let mut outputs: Vec<_> = groups.iter().map(|expr| expr.output(&columns)).collect();
-                outputs.extend(aggregates.iter().map(|call| OutputColumn {
-                    collation: call.argument.as_ref().map_or(Collation::Binary, |expr| expr.output(&columns).collation),
-                    ..OutputColumn::computed(call.data_type.clone())
-                }));
+                outputs.extend(aggregates.iter().map(|call| call.output(&columns)));
                 outputs
             }
-            Self::Union { inputs } => {
-                let mut branches = inputs.iter().map(Self::outputs);
-                let mut outputs = branches.next().unwrap_or_default();
-                for branch in branches {
-                    for (output, column) in outputs.iter_mut().zip(branch) {
-                        output.collation = output.collation.max(column.collation);
-                        output.source_type = None;
-                    }
-                }
+            Self::GroupingSets { input, groups, aggregates, .. } => {
+                let columns = input.outputs();
+                let mut outputs: Vec<_> = groups.iter().map(|expr| expr.output(&columns)).collect();
+                outputs.push(OutputColumn::computed(DataType::Int64));
+                outputs.extend(aggregates.iter().map(|call| call.output(&columns)));
                 outputs
             }
+            Self::Window { input, calls } => {
+                let columns = input.outputs();
+                let added: Vec<_> = calls.iter().map(|call| call.output(&columns)).collect();
+                columns.into_iter().chain(added).collect()
+            }
+            Self::SetOperation { left, right, .. } => united([left.outputs(), right.outputs()]),
+            Self::Union { inputs } => united(inputs.iter().map(Self::outputs)),
         }
+    }
+
+    /// The relations that it is made of, in the order of its SQL.
+    pub fn inputs(&self) -> Vec<&Relation> {
+        match self {
+            Self::Scan(_) => Vec::new(),
+            Self::Filter { input, .. }
+            | Self::Project { input, .. }
+            | Self::Aggregate { input, .. }
+            | Self::GroupingSets { input, .. }
+            | Self::Window { input, .. }
+            | Self::Sort { input, .. }
+            | Self::Limit { input, .. } => vec![input],
+            Self::Join { left, right, .. }
+            | Self::SemiJoin { left, right, .. }
+            | Self::MarkJoin { left, right, .. }
+            | Self::NotIn { left, right, .. }
+            | Self::SetOperation { left, right, .. } => vec![left, right],
+            Self::Union { inputs } => inputs.iter().collect(),
+        }
+    }
+
+    /// The same operation over other inputs, each made from the one in its place.
+    #[must_use]
+    pub fn map_inputs(&self, replace: &impl Fn(&Relation) -> Relation) -> Relation {
+        let boxed = |relation: &Relation| Box::new(replace(relation));
+        let mut mapped = self.clone();
+        match &mut mapped {
+            Self::Scan(_) => {}
+            Self::Filter { input, .. }
+            | Self::Project { input, .. }
+            | Self::Aggregate { input, .. }
+            | Self::GroupingSets { input, .. }
+            | Self::Window { input, .. }
+            | Self::Sort { input, .. }
+            | Self::Limit { input, .. } => *input = boxed(input),
+            Self::Join { left, right, .. }
+            | Self::SemiJoin { left, right, .. }
+            | Self::MarkJoin { left, right, .. }
+            | Self::NotIn { left, right, .. }
+            | Self::SetOperation { left, right, .. } => {
+                *left = boxed(left);
+                *right = boxed(right);
+            }
+            Self::Union { inputs } => *inputs = inputs.iter().map(replace).collect(),
+        }
+        mapped
     }
 
     /// Every scan in this relation, in the order of its SQL.
@@ -204,18 +298,32 @@ impl Relation {
     }
 
     fn collect_scans<'a>(&'a self, found: &mut Vec<&'a Scan>) {
-        match self {
-            Self::Scan(scan) => found.push(scan),
-            Self::Filter { input, .. }
-            | Self::Project { input, .. }
-            | Self::Aggregate { input, .. }
-            | Self::Sort { input, .. }
-            | Self::Limit { input, .. } => input.collect_scans(found),
-            Self::Join { left, right, .. } | Self::SemiJoin { left, right, .. } => {
-                left.collect_scans(found);
-                right.collect_scans(found);
-            }
-            Self::Union { inputs } => inputs.iter().for_each(|input| input.collect_scans(found)),
+        if let Self::Scan(scan) = self {
+            found.push(scan);
+        }
+        self.inputs().into_iter().for_each(|input| input.collect_scans(found));
+    }
+}
+
+/// The outputs of relations one below the other: each column as loosely compared as in any of them.
+fn united(branches: impl IntoIterator<Item = Vec<OutputColumn>>) -> Vec<OutputColumn> {
+    let mut branches = branches.into_iter();
+    let mut outputs = branches.next().unwrap_or_default();
+    for branch in branches {
+        for (output, column) in outputs.iter_mut().zip(branch) {
+            output.collation = output.collation.max(column.collation);
+            output.source_type = None;
+        }
+    }
+    outputs
+}
+
+impl Aggregate {
+    /// The column that it makes.
+    pub fn output(&self, input: &[OutputColumn]) -> OutputColumn {
+        OutputColumn {
+            collation: self.argument.as_ref().map_or(Collation::Binary, |expr| expr.output(input).collation),
+            ..OutputColumn::computed(self.data_type.clone())
         }
     }
 }

@@ -26,17 +26,19 @@ mod fragment;
 mod render;
 mod subject;
 mod value;
+mod window;
 
 pub use catalog::{Collation, Column, ColumnType, Table, TableKind, TableName, TableSummary};
 pub use connector::{BatchStream, Connector, ServerInfo, Statement};
-pub use dialect::{Comparison, Dialect, Support, TextUse};
+pub use dialect::{Comparison, Dialect, GroupingSets, Support, TextUse};
 pub use divisible::{Divisible, Slice};
 pub use error::ConnectorError;
 pub use expr::{CompareOp, Existence, Expr, Mask, OutputColumn, Probe};
 pub use fragment::{
     Aggregate, AggregateFunction, Fragment, JoinKind, KeySlot, NullsOrder, Relation, Scan, ScanReason, SemiKind,
-    SortDirection, SortKey,
+    SetKind, SortDirection, SortKey,
 };
 pub use render::{Audience, render_fragment, render_policy_conjuncts};
 pub use subject::{Form, KeyFormat, Scheme};
 pub use value::Value;
+pub use window::{Frame, FrameBound, FrameUnits, WindowCall, WindowFunction};

@@ -9,8 +9,8 @@
 use arrow::datatypes::{DataType, TimeUnit};
 use chrono::{Days, NaiveDate};
 use wayleave_connector_api::{
-    Aggregate, AggregateFunction, Collation, Dialect, Expr, Form, KeyFormat, Mask, OutputColumn, Scheme, Slice,
-    Support, TextUse, Value,
+    Aggregate, AggregateFunction, Collation, Dialect, Expr, Form, GroupingSets, KeyFormat, Mask, OutputColumn, Scheme,
+    Slice, Support, TextUse, Value, WindowCall, WindowFunction,
 };
 
 use crate::types::{is_native, wire_type};
@@ -328,6 +328,20 @@ impl Dialect for PostgresDialect {
             AggregateFunction::Sum => cast(&sql, &call.data_type),
             AggregateFunction::Count | AggregateFunction::Min | AggregateFunction::Max => sql,
         }
+    }
+
+    fn window(&self, call: &WindowCall, sql: &str) -> String {
+        match call.function {
+            // The sum of int8 is numeric, and ntile is int4.
+            WindowFunction::Aggregate(AggregateFunction::Sum) | WindowFunction::Ntile { .. } => {
+                cast(&format!("({sql})"), &call.data_type)
+            }
+            _ => sql.to_owned(),
+        }
+    }
+
+    fn grouping_sets(&self) -> GroupingSets {
+        GroupingSets::Native
     }
 
     fn deliver(&self, sql: &str, output: &OutputColumn, to: &DataType) -> String {

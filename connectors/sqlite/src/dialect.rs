@@ -202,6 +202,16 @@ impl Dialect for SqliteDialect {
         format!("{ISO_DATE}({sql})")
     }
 
+    fn limit(&self, fetch: Option<u64>, skip: u64) -> String {
+        match (fetch, skip) {
+            (Some(fetch), 0) => format!(" LIMIT {fetch}"),
+            (Some(fetch), _) => format!(" LIMIT {fetch} OFFSET {skip}"),
+            (None, 0) => String::new(),
+            // There is no OFFSET without a LIMIT, and a negative one is none.
+            (None, _) => format!(" LIMIT -1 OFFSET {skip}"),
+        }
+    }
+
     fn deliver(&self, sql: &str, _output: &OutputColumn, _to: &DataType) -> String {
         // Reading goes by the schema, whatever the storage class.
         sql.to_owned()

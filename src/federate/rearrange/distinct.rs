@@ -17,7 +17,8 @@ pub(super) fn ask_for_distinct_keys(plan: LogicalPlan) -> Result<LogicalPlan, Da
         (Some(left), Some(right)) => Arc::ptr_eq(&left, &right),
         _ => false,
     };
-    if one_agency {
+    // With a condition beside the keys there are more columns than keys, and hardly two rows are the same.
+    if one_agency || join.filter.is_some() {
         return Ok(LogicalPlan::Join(join));
     }
     match join.join_type {

@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use datafusion::arrow::datatypes::DataType;
-use datafusion::common::{Column, DataFusionError, ScalarValue};
+use datafusion::common::{Column, DFSchema, DataFusionError, ScalarValue};
 use datafusion::functions_aggregate::sum::sum_udaf;
 use datafusion::logical_expr::expr::{AggregateFunction, AggregateFunctionParams};
 use datafusion::logical_expr::{
@@ -50,8 +50,25 @@ fn split(aggregate: &Aggregate) -> Result<Option<LogicalPlan>, DataFusionError> 
     if agency_of(&aggregate.input).is_some() || aggregate.group_expr.iter().any(|group| !plain(group)) {
         return Ok(None);
     }
+    for extremes in [Extremes::InParts, Extremes::Whole] {
+        if let Some(made) = split_with(aggregate, extremes)? {
+            return Ok(Some(made));
+        }
+    }
+    Ok(None)
+}
+
+/// What is done with `min` and `max`, which may be made early but need not be: duplicates do not change them.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Extremes {
+    InParts,
+    Whole,
+}
+
+fn split_with(aggregate: &Aggregate, extremes: Extremes) -> Result<Option<LogicalPlan>, DataFusionError> {
     let schema = aggregate.input.schema();
-    let calls: Option<Vec<Call>> = aggregate.aggr_expr.iter().map(|call| take_apart(call, schema.as_ref())).collect();
+    let calls: Option<Vec<Call>> =
+        aggregate.aggr_expr.iter().map(|call| take_apart(call, schema.as_ref(), extremes)).collect();
     let Some(calls) = calls else { return Ok(None) };
     let mut wanted = Wanted::default();
     wanted.keep.extend(aggregate.group_expr.iter().flat_map(columns_of));
@@ -114,7 +131,7 @@ fn restored(aggregate: &Aggregate, calls: &[Call], outer: LogicalPlan) -> Result
     Ok(LogicalPlan::Projection(Projection::try_new(exprs, Arc::new(outer))?))
 }
 
-fn take_apart(call: &Expr, schema: &datafusion::common::DFSchema) -> Option<Call> {
+fn take_apart(call: &Expr, schema: &DFSchema, extremes: Extremes) -> Option<Call> {
     let Expr::AggregateFunction(AggregateFunction { func, params }) = unaliased(call) else { return None };
     let AggregateFunctionParams { args, distinct, filter, order_by, null_treatment } = params;
     let whole = args.iter().chain(filter.as_deref());
@@ -126,6 +143,7 @@ fn take_apart(call: &Expr, schema: &datafusion::common::DFSchema) -> Option<Call
         _ => return None,
     };
     let above = match func.name() {
+        "min" | "max" if extremes == Extremes::Whole => return Some(Call::Whole(unaliased(call).clone())),
         "min" | "max" => Above::Again,
         "count" | "sum" if *distinct => return Some(Call::Whole(unaliased(call).clone())),
         "sum" => Above::Again,
@@ -186,11 +204,14 @@ fn place_below(join: &Join, wanted: &Wanted) -> Result<Option<LogicalPlan>, Data
     let has_all = |side: &LogicalPlan| {
         wanted.arguments.iter().all(|column| side.schema().maybe_index_of_column(column).is_some())
     };
-    // Rows of a side that is filled with NULLs may stand for no row at all: only the kept side is grouped.
+    // A side that is filled with NULLs may be grouped for calls that ignore them, not for a count of rows.
+    let counts_rows = wanted.parts.iter().any(|part| columns_of(part).is_empty());
     let (left, right) = match join.join_type {
         JoinType::Inner => (has_all(&join.left), has_all(&join.right)),
-        JoinType::Left | JoinType::LeftSemi | JoinType::LeftAnti => (has_all(&join.left), false),
-        JoinType::Right | JoinType::RightSemi | JoinType::RightAnti => (false, has_all(&join.right)),
+        JoinType::Left => (has_all(&join.left), !counts_rows && has_all(&join.right)),
+        JoinType::Right => (!counts_rows && has_all(&join.left), has_all(&join.right)),
+        JoinType::LeftSemi | JoinType::LeftAnti => (has_all(&join.left), false),
+        JoinType::RightSemi | JoinType::RightAnti => (false, has_all(&join.right)),
         JoinType::Full | JoinType::LeftMark | JoinType::RightMark => (false, false),
     };
     let take_left = match (left, right) {
@@ -200,8 +221,13 @@ fn place_below(join: &Join, wanted: &Wanted) -> Result<Option<LogicalPlan>, Data
         (left, _) => left,
     };
     let mut wanted = wanted.clone();
-    wanted.keep.extend(conditions.flat_map(columns_of));
-    let side = if take_left { &join.left } else { &join.right };
+    wanted.keep.extend(join.on.iter().flat_map(|(left, right)| [left, right]).flat_map(columns_of));
+    // A condition beside the keys would split the groups by columns of its own, until hardly two rows are alike.
+    let known = |column: &Column| wanted.keep.contains(column) || schema_lacks(made_side(join, take_left), column);
+    if !join.filter.iter().flat_map(columns_of).all(|column| known(&column)) {
+        return Ok(None);
+    }
+    let side = made_side(join, take_left);
     let Some(made) = place(side, &wanted, false)? else { return Ok(None) };
     let (left, right) =
         if take_left { (Arc::new(made), Arc::clone(&join.right)) } else { (Arc::clone(&join.left), Arc::new(made)) };
@@ -216,6 +242,14 @@ fn place_below(join: &Join, wanted: &Wanted) -> Result<Option<LogicalPlan>, Data
         false,
     )?;
     Ok(Some(LogicalPlan::Join(joined)))
+}
+
+fn made_side(join: &Join, left: bool) -> &LogicalPlan {
+    if left { &join.left } else { &join.right }
+}
+
+fn schema_lacks(plan: &LogicalPlan, column: &Column) -> bool {
+    plan.schema().maybe_index_of_column(column).is_none()
 }
 
 /// The parts by the columns that are looked at; `None` where each group would be one row.

@@ -1,6 +1,7 @@
 //! Rearranging an optimized plan, so that more of it becomes one agency's and less moves between agencies.
 //!
 //! In: an optimized plan over released relations. Out: a plan with the same answer, in which
+//! - semi-joins go below the joins of other agencies (`narrow`);
 //! - inner joins of several agencies' tables are regrouped, so that tables of one agency meet each other first (`order`);
 //! - sums, counts and extremes are made below a join as far as its other side allows (`eager`);
 //! - a semi-join asks its other agency for distinct keys only (`distinct`);
@@ -11,6 +12,7 @@
 
 mod distinct;
 mod eager;
+mod narrow;
 mod order;
 mod shape;
 mod top_k;
@@ -23,7 +25,13 @@ use datafusion::optimizer::{OptimizerContext, OptimizerRule};
 
 /// Applies every step, in subqueries as well.
 pub(super) fn rearrange(plan: &LogicalPlan) -> Result<LogicalPlan, DataFusionError> {
-    let steps = [order::group_by_agency, eager::aggregate_early, distinct::ask_for_distinct_keys, top_k::sort_early];
+    let steps = [
+        narrow::match_early,
+        order::group_by_agency,
+        eager::aggregate_early,
+        distinct::ask_for_distinct_keys,
+        top_k::sort_early,
+    ];
     let mut plan = plan.clone();
     for step in steps {
         plan = step(plan)?;

@@ -7,9 +7,13 @@
 //! base table (`b`) and every predicate that policy demands, which the engine checks again in the finished text.
 
 mod expr;
+mod select;
+mod window;
 
 use crate::divisible::{Slice, sliced_scan};
-use crate::{Dialect, Fragment, JoinKind, OutputColumn, Relation, Scan, SemiKind, TextUse};
+use crate::{Dialect, Expr, Fragment, JoinKind, OutputColumn, Relation, Scan, SemiKind, SetKind, TextUse, Value};
+
+use self::select::{Computed, Select, column_name};
 
 /// Whose eyes the SQL is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,63 +62,6 @@ pub fn render_policy_conjuncts(dialect: &dyn Dialect, scan: &Scan) -> Vec<String
     scan.policy.iter().map(|predicate| renderer.expr(predicate, &scope)).collect()
 }
 
-/// A SELECT in the making.
-struct Select {
-    outputs: Vec<String>,
-    from: String,
-    conjuncts: Vec<String>,
-    group_by: Option<Vec<String>>,
-    order_by: Vec<String>,
-    limit: Option<u64>,
-}
-
-impl Select {
-    fn over(from: String, outputs: Vec<String>) -> Self {
-        Self { outputs, from, conjuncts: Vec::new(), group_by: None, order_by: Vec::new(), limit: None }
-    }
-
-    fn takes_filter(&self) -> bool {
-        self.group_by.is_none() && self.order_by.is_empty() && self.limit.is_none()
-    }
-
-    fn sql(self, dialect: &dyn Dialect) -> String {
-        let outputs: Vec<String> = if self.outputs.is_empty() {
-            // A SELECT of no columns is refused by most databases: one constant stands for the row.
-            vec![format!("1 AS {}", dialect.quote_identifier("c1"))]
-        } else {
-            self.outputs
-                .iter()
-                .enumerate()
-                .map(|(index, sql)| format!("{sql} AS {}", dialect.quote_identifier(&column_name(index))))
-                .collect()
-        };
-        let mut sql = format!("SELECT {} FROM {}", outputs.join(", "), self.from);
-        if !self.conjuncts.is_empty() {
-            sql.push_str(" WHERE ");
-            sql.push_str(&self.conjuncts.join(" AND "));
-        }
-        match self.group_by {
-            Some(groups) if !groups.is_empty() => {
-                sql.push_str(" GROUP BY ");
-                sql.push_str(&groups.join(", "));
-            }
-            Some(_) | None => {}
-        }
-        if !self.order_by.is_empty() {
-            sql.push_str(" ORDER BY ");
-            sql.push_str(&self.order_by.join(", "));
-        }
-        if let Some(limit) = self.limit {
-            sql.push_str(&format!(" LIMIT {limit}"));
-        }
-        sql
-    }
-}
-
-fn column_name(index: usize) -> String {
-    format!("c{}", index + 1)
-}
-
 /// What a column position means in the place being written: its SQL and its type.
 struct Scope {
     columns: Vec<(String, OutputColumn)>,
@@ -147,16 +94,17 @@ impl Renderer<'_> {
                 self.derived(select, scan.outputs.len())
             }
             Relation::Filter { input, predicate } => {
-                let mut select = self.relation(input);
-                if !select.takes_filter() {
-                    select = self.derived(select, input.outputs().len());
-                }
+                let mut select = self.filterable(input);
                 let scope = scope_of(&select, input);
                 select.conjuncts.push(self.expr(predicate, &scope));
                 select
             }
             Relation::Project { input, exprs } => {
-                let select = self.relation(input);
+                let mut select = self.relation(input);
+                // What makes the one row of an aggregate over everything is the aggregate: without it there would be many.
+                if select.is_one_row() && !exprs.iter().any(uses_column) {
+                    select = self.derived(select, input.outputs().len());
+                }
                 let scope = scope_of(&select, input);
                 let outputs = exprs.iter().map(|expr| self.expr(expr, &scope)).collect();
                 Select { outputs, ..select }
@@ -186,81 +134,140 @@ impl Renderer<'_> {
                 select
             }
             Relation::SemiJoin { left, right, kind, on } => {
-                let mut select = self.relation(left);
-                if !select.takes_filter() {
-                    select = self.derived(select, left.outputs().len());
-                }
+                let mut select = self.filterable(left);
+                let exists = self.exists(left, &select, right, on);
+                select.conjuncts.push(match kind {
+                    SemiKind::Matching => exists,
+                    SemiKind::NotMatching => format!("NOT {exists}"),
+                });
+                select
+            }
+            Relation::MarkJoin { left, right, on } => {
+                let mut select = self.filterable(left);
+                let exists = self.exists(left, &select, right, on);
+                select.outputs.push(exists);
+                select.computed = Computed::Subqueries;
+                select
+            }
+            Relation::NotIn { left, right, left_key, right_key } => {
+                let mut select = self.filterable(left);
+                let left_scope = scope_of(&select, left);
                 let (right_from, right_columns) = self.joined(right);
-                let mut columns: Vec<_> = select.outputs.iter().cloned().zip(left.outputs()).collect();
-                columns.extend(right_columns.into_iter().zip(right.outputs()));
-                let scope = Scope { columns, base: None, outer: Vec::new(), depth: 0 };
-                let conjuncts: Vec<String> = on.iter().map(|expr| self.expr(expr, &scope)).collect();
-                let condition =
-                    if conjuncts.is_empty() { String::new() } else { format!(" WHERE {}", conjuncts.join(" AND ")) };
-                let word = match kind {
-                    SemiKind::Matching => "EXISTS",
-                    SemiKind::NotMatching => "NOT EXISTS",
-                };
-                select.conjuncts.push(format!("{word} (SELECT 1 FROM {right_from}{condition})"));
+                let right_scope = scope_of(&Select::over(String::new(), right_columns), right);
+                let left_key = self.operand(left_key, &left_scope, TextUse::Equality);
+                let right_key = self.operand(right_key, &right_scope, TextUse::Equality);
+                select.conjuncts.push(format!("({left_key} NOT IN (SELECT {right_key} FROM {right_from}))"));
                 select
             }
             Relation::Aggregate { input, groups, aggregates } => {
-                let mut select = self.relation(input);
-                if !select.takes_filter() {
-                    select = self.derived(select, input.outputs().len());
-                }
+                let select = self.groupable(input);
                 let scope = scope_of(&select, input);
-                let types = scope.types();
-                let mut outputs = Vec::with_capacity(groups.len() + aggregates.len());
-                let mut group_by = Vec::with_capacity(groups.len());
-                for group in groups {
-                    let output = group.output(&types);
-                    let sql = self.expr(group, &scope);
-                    group_by.push(self.dialect.text(&sql, &output, TextUse::Equality));
-                    outputs.push(sql);
-                }
-                // The select list must repeat the grouping expression to the letter.
-                outputs.clone_from(&group_by);
+                let grouped: Vec<String> = groups.iter().map(|group| self.group(group, &scope)).collect();
+                // A constant in GROUP BY is a position to many databases; it makes no group of its own anyway.
+                let varying = groups.iter().zip(&grouped).filter(|(group, _)| !matches!(group, Expr::Literal(_)));
+                let group_by: Vec<String> = varying.map(|(_, sql)| sql.clone()).collect();
+                // A grouping by constants alone has a group only where there are rows.
+                let having = (group_by.is_empty() && !groups.is_empty()).then(|| "count(*) > 0".to_owned());
+                let mut outputs = grouped;
                 outputs.extend(aggregates.iter().map(|call| self.aggregate(call, &scope)));
-                Select { outputs, group_by: Some(group_by), ..select }
+                Select { outputs, group_by: Some(group_by), having, ..select }
+            }
+            Relation::GroupingSets { input, groups, sets, aggregates } => {
+                let select = self.groupable(input);
+                let scope = scope_of(&select, input);
+                let grouped: Vec<String> = groups.iter().map(|group| self.group(group, &scope)).collect();
+                let sets: Vec<String> = sets
+                    .iter()
+                    .map(|set| {
+                        let named: Vec<&str> = set.iter().filter_map(|n| grouped.get(*n)).map(String::as_str).collect();
+                        format!("({})", named.join(", "))
+                    })
+                    .collect();
+                let mut outputs = grouped.clone();
+                outputs.push(format!("grouping({})", grouped.join(", ")));
+                outputs.extend(aggregates.iter().map(|call| self.aggregate(call, &scope)));
+                let group_by = Some(vec![format!("GROUPING SETS ({})", sets.join(", "))]);
+                Select { outputs, group_by, ..select }
+            }
+            Relation::Window { input, calls } => {
+                let mut select = self.groupable(input);
+                let scope = scope_of(&select, input);
+                select.outputs.extend(calls.iter().map(|call| self.window_call(call, &scope)));
+                select.computed = Computed::Windows;
+                select
             }
             Relation::Sort { input, keys, fetch } => {
-                let mut select = self.relation(input);
                 // Sorting a grouped SELECT in place would order by its grouping text: one more level keeps it plain.
-                if !select.takes_filter() {
-                    select = self.derived(select, input.outputs().len());
-                }
+                let mut select = self.groupable(input);
                 let scope = scope_of(&select, input);
                 select.order_by = keys.iter().map(|key| self.sort_key(key, &scope)).collect();
                 select.limit = *fetch;
                 select
             }
-            Relation::Limit { input, fetch } => {
+            Relation::Limit { input, skip, fetch } => {
                 let mut select = self.relation(input);
-                if select.limit.is_some() || !select.order_by.is_empty() {
-                    select = self.derived(select, input.outputs().len());
-                }
-                select.limit = Some(*fetch);
+                select.cut(*skip, *fetch);
                 select
             }
-            Relation::Union { inputs } => {
-                let count = inputs.first().map_or(0, |input| input.outputs().len());
-                let branches: Vec<String> = inputs
-                    .iter()
-                    .map(|input| {
-                        let select = self.relation(input);
-                        let ends_here = select.order_by.is_empty() && select.limit.is_none();
-                        let select = if ends_here { select } else { self.derived(select, count) };
-                        select.sql(self.dialect)
-                    })
-                    .collect();
-                let alias = self.alias();
-                Select::over(
-                    format!("({}) AS {alias}", branches.join(" UNION ALL ")),
-                    self.alias_columns(&alias, count),
-                )
+            Relation::SetOperation { left, right, kind } => {
+                let word = match kind {
+                    SetKind::Intersect => " INTERSECT ",
+                    SetKind::Except => " EXCEPT ",
+                };
+                self.set_operation(&[left, right], word, Some(TextUse::Equality))
             }
+            Relation::Union { inputs } => self.set_operation(&inputs.iter().collect::<Vec<_>>(), " UNION ALL ", None),
         }
+    }
+
+    /// A relation as a SELECT whose own WHERE takes conditions over its outputs.
+    fn filterable(&mut self, relation: &Relation) -> Select {
+        let select = self.relation(relation);
+        if select.takes_filter() { select } else { self.derived(select, relation.outputs().len()) }
+    }
+
+    /// A relation as a SELECT that may group, number or order its rows.
+    fn groupable(&mut self, relation: &Relation) -> Select {
+        let select = self.relation(relation);
+        let width = relation.outputs().len();
+        // A number in GROUP BY or ORDER BY is a position: it must stand behind a name there.
+        let is_constant = (0..width).any(|column| is_constant(relation, column));
+        if select.takes_grouping() && !is_constant { select } else { self.derived(select, width) }
+    }
+
+    /// Whether a row of `select`, which is `left`, has a match in `right`.
+    fn exists(&mut self, left: &Relation, select: &Select, right: &Relation, on: &[Expr]) -> String {
+        let (right_from, right_columns) = self.joined(right);
+        let mut columns: Vec<_> = select.outputs.iter().cloned().zip(left.outputs()).collect();
+        columns.extend(right_columns.into_iter().zip(right.outputs()));
+        let scope = Scope { columns, base: None, outer: Vec::new(), depth: 0 };
+        let conjuncts: Vec<String> = on.iter().map(|expr| self.expr(expr, &scope)).collect();
+        let condition =
+            if conjuncts.is_empty() { String::new() } else { format!(" WHERE {}", conjuncts.join(" AND ")) };
+        format!("EXISTS (SELECT 1 FROM {right_from}{condition})")
+    }
+
+    /// A grouping expression, which the select list must repeat to the letter.
+    fn group(&self, group: &Expr, scope: &Scope) -> String {
+        self.dialect.text(&self.expr(group, scope), &group.output(&scope.types()), TextUse::Equality)
+    }
+
+    fn set_operation(&mut self, inputs: &[&Relation], word: &str, text_use: Option<TextUse>) -> Select {
+        let count = inputs.first().map_or(0, |input| input.outputs().len());
+        let branches: Vec<String> = inputs
+            .iter()
+            .map(|input| {
+                let select = self.relation(input);
+                let mut select = if select.ends_unordered() { select } else { self.derived(select, count) };
+                if let Some(text_use) = text_use {
+                    let compared = select.outputs.iter().zip(input.outputs());
+                    select.outputs = compared.map(|(sql, output)| self.dialect.text(sql, &output, text_use)).collect();
+                }
+                select.sql(self.dialect)
+            })
+            .collect();
+        let alias = self.alias();
+        Select::over(format!("({}) AS {alias}", branches.join(word)), self.alias_columns(&alias, count))
     }
 
     /// A relation as one side of a join: its FROM item, and the SQL of its columns.
@@ -322,14 +329,10 @@ impl Renderer<'_> {
                 select.conjuncts.extend(scan.policy.iter().map(|predicate| self.expr(predicate, &scope)));
             }
             (Audience::Asker, crate::ScanReason::Released { agreement }) => {
-                select
-                    .conjuncts
-                    .push(format!("released({})", self.dialect.literal(&crate::Value::Text(agreement.clone()))));
+                select.conjuncts.push(format!("released({})", self.dialect.literal(&Value::Text(agreement.clone()))));
             }
             (Audience::Asker, crate::ScanReason::Register { register }) => {
-                select
-                    .conjuncts
-                    .push(format!("register({})", self.dialect.literal(&crate::Value::Text(register.clone()))));
+                select.conjuncts.push(format!("register({})", self.dialect.literal(&Value::Text(register.clone()))));
             }
         }
         select.conjuncts.extend(scan.lookups.iter().map(|predicate| self.expr(predicate, &scope)));
@@ -364,5 +367,33 @@ fn scope_of(select: &Select, input: &Relation) -> Scope {
         base: None,
         outer: Vec::new(),
         depth: 0,
+    }
+}
+
+fn uses_column(expr: &Expr) -> bool {
+    matches!(expr, Expr::Column(_)) || expr.children().into_iter().any(uses_column)
+}
+
+/// Whether an output column is a constant where it is written.
+fn is_constant(relation: &Relation, column: usize) -> bool {
+    match relation {
+        Relation::Project { input, exprs } => match exprs.get(column) {
+            Some(Expr::Literal(_)) => true,
+            Some(Expr::Column(inner)) => is_constant(input, *inner),
+            Some(_) | None => false,
+        },
+        Relation::Filter { input, .. }
+        | Relation::Window { input, .. }
+        | Relation::Sort { input, .. }
+        | Relation::Limit { input, .. } => is_constant(input, column),
+        Relation::SemiJoin { left, .. } | Relation::NotIn { left, .. } | Relation::MarkJoin { left, .. } => {
+            is_constant(left, column)
+        }
+        Relation::Scan(_)
+        | Relation::Join { .. }
+        | Relation::Aggregate { .. }
+        | Relation::GroupingSets { .. }
+        | Relation::SetOperation { .. }
+        | Relation::Union { .. } => false,
     }
 }

@@ -167,7 +167,7 @@ async fn joins_semi_joins_and_unions_answer_as_they_should() {
         async |root| column_texts(&agency.run(sorted(project(root, &[1]), 0), &[DataType::Utf8], None).await, 0);
     assert_eq!(names(semi(SemiKind::Matching)).await, some(&["Ann", "Bob"]));
     assert_eq!(names(semi(SemiKind::NotMatching)).await, some(&["Cy", "Dee"]));
-    let limited = Relation::Limit { input: Box::new(sorted(agency.released(), 1)), fetch: 1 };
+    let limited = Relation::Limit { input: Box::new(sorted(agency.released(), 1)), skip: 0, fetch: Some(1) };
     let union = Relation::Union { inputs: vec![limited, agency.released()] };
     assert_eq!(names(union).await, some(&["Ann", "Ann", "Dee"]));
 }

@@ -274,6 +274,7 @@ async fn the_rows_of_the_slices_are_those_of_the_whole_in_every_shape_that_is_di
     let join = |kind, on| Relation::Join { left: scan(), right: scan(), kind, on };
     let semi = |kind, on| Relation::SemiJoin { left: scan(), right: scan(), kind, on };
     let none_of = Expr::equal(Expr::Column(0), Expr::Literal(Value::Int32(-1)));
+    let wider = Expr::Coalesce(vec![Expr::Literal(Value::Int32(-1))]);
     let divided = [
         *scan(),
         Relation::Filter { input: scan(), predicate: Expr::equal(Expr::Column(1), Expr::Literal(Value::Int64(3))) },
@@ -283,6 +284,8 @@ async fn the_rows_of_the_slices_are_those_of_the_whole_in_every_shape_that_is_di
         join(JoinKind::Right, vec![none_of.clone()]),
         semi(SemiKind::Matching, same(0, 0)),
         semi(SemiKind::NotMatching, vec![none_of]),
+        Relation::MarkJoin { left: scan(), right: scan(), on: same(1, 0) },
+        Relation::NotIn { left: scan(), right: scan(), left_key: Expr::Column(0), right_key: wider },
     ];
     for root in divided {
         // Rows are counted by what they hold.
@@ -320,10 +323,10 @@ async fn the_rows_of_the_slices_are_those_of_the_whole_in_every_shape_that_is_di
         join(JoinKind::Full, same(0, 0)),
         Relation::Aggregate { input: scan(), groups: Vec::new(), aggregates: vec![count] },
         Relation::Sort { input: scan(), keys: vec![sort_key], fetch: None },
-        Relation::Limit { input: scan(), fetch: 3 },
+        Relation::Limit { input: scan(), skip: 0, fetch: Some(3) },
         Relation::Union { inputs: vec![*scan(), *scan()] },
         Relation::Filter {
-            input: Box::new(Relation::Limit { input: scan(), fetch: 3 }),
+            input: Box::new(Relation::Limit { input: scan(), skip: 0, fetch: Some(3) }),
             predicate: Expr::IsNotNull(Box::new(Expr::Column(0))),
         },
     ];

@@ -136,7 +136,8 @@ async fn filters_sorts_and_limits_follow_the_order_of_bytes() {
             ],
             fetch: Some(4),
         }),
-        fetch: 3,
+        skip: 0,
+        fetch: Some(3),
     };
     assert_eq!(
         answer(&connector, limited, None).await,

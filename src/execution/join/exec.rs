@@ -1,0 +1,175 @@
+//! The join that spills as an operator, and the rule that puts it in the place of DataFusion's hash join.
+
+use std::fmt;
+use std::sync::Arc;
+
+use datafusion::common::config::ConfigOptions;
+use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode, TreeNodeRecursion};
+use datafusion::common::{DataFusionError, JoinSide, Statistics, internal_err};
+use datafusion::execution::{SendableRecordBatchStream, TaskContext};
+use datafusion::physical_expr::{Distribution, PhysicalExpr};
+use datafusion::physical_optimizer::PhysicalOptimizerRule;
+use datafusion::physical_optimizer::optimizer::PhysicalOptimizer;
+use datafusion::physical_plan::joins::{HashJoinExec, PartitionMode};
+use datafusion::physical_plan::projection::ProjectionExec;
+use datafusion::physical_plan::statistics::{ChildStats, StatisticsArgs};
+use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
+use datafusion::physical_plan::{
+    DisplayAs, DisplayFormatType, ExecutionPlan, InputDistributionRequirements, PlanProperties,
+};
+use futures::{TryStreamExt, stream};
+
+use super::collect::Collector;
+
+/// DataFusion's rules for physical plans, with joins that spill.
+pub fn physical_rules() -> Vec<Arc<dyn PhysicalOptimizerRule + Send + Sync>> {
+    let mut rules = PhysicalOptimizer::default().rules;
+    // After the rule that settles which side is collected, before those that see to partitions and order.
+    let place = rules.iter().position(|rule| rule.name() == "join_selection").map_or(0, |place| place + 1);
+    rules.insert(place, Arc::new(SpillingJoins));
+    rules
+}
+
+#[derive(Debug)]
+struct SpillingJoins;
+
+impl PhysicalOptimizerRule for SpillingJoins {
+    fn optimize(
+        &self,
+        plan: Arc<dyn ExecutionPlan>,
+        _config: &ConfigOptions,
+    ) -> Result<Arc<dyn ExecutionPlan>, DataFusionError> {
+        with_spilling_joins(plan)
+    }
+
+    fn name(&self) -> &'static str {
+        "spilling_joins"
+    }
+
+    fn schema_check(&self) -> bool {
+        true
+    }
+}
+
+fn with_spilling_joins(plan: Arc<dyn ExecutionPlan>) -> Result<Arc<dyn ExecutionPlan>, DataFusionError> {
+    plan.transform_up(|node| match node.downcast_ref::<HashJoinExec>() {
+        Some(join) if spills(join) => Ok(Transformed::yes(Arc::new(SpillingJoinExec::new(join)?) as _)),
+        _ => Ok(Transformed::no(node)),
+    })
+    .data()
+}
+
+/// NOT IN looks at all rows of the other side at once: its partitions would not be independent.
+fn spills(join: &HashJoinExec) -> bool {
+    !join.null_aware && *join.partition_mode() != PartitionMode::Auto
+}
+
+/// A hash join whose left side is collected, in memory or on disk.
+#[derive(Debug)]
+pub struct SpillingJoinExec {
+    /// What is joined and how; it is never run itself.
+    template: Arc<HashJoinExec>,
+    properties: Arc<PlanProperties>,
+}
+
+impl SpillingJoinExec {
+    pub(super) fn new(join: &HashJoinExec) -> Result<Self, DataFusionError> {
+        let template = Arc::new(join.builder().reset_state().build()?);
+        // From disk, rows come in another order than the probe side's.
+        let mut properties = PlanProperties::clone(template.properties());
+        properties.eq_properties.clear_orderings();
+        let properties = PlanProperties::new(
+            properties.eq_properties,
+            properties.partitioning,
+            properties.emission_type,
+            properties.boundedness,
+        );
+        Ok(Self { template, properties: Arc::new(properties) })
+    }
+}
+
+impl DisplayAs for SpillingJoinExec {
+    fn fmt_as(&self, _format: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let keys: Vec<String> = self.template.on().iter().map(|(left, right)| format!("({left}, {right})")).collect();
+        write!(f, "SpillingJoinExec: {}, on=[{}]", self.template.join_type(), keys.join(", "))
+    }
+}
+
+impl ExecutionPlan for SpillingJoinExec {
+    fn name(&self) -> &'static str {
+        "SpillingJoinExec"
+    }
+
+    fn properties(&self) -> &Arc<PlanProperties> {
+        &self.properties
+    }
+
+    fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
+        vec![self.template.left(), self.template.right()]
+    }
+
+    fn input_distribution_requirements(&self) -> InputDistributionRequirements {
+        match self.template.partition_mode() {
+            PartitionMode::Partitioned => self.template.input_distribution_requirements(),
+            PartitionMode::CollectLeft | PartitionMode::Auto => {
+                InputDistributionRequirements::new(vec![Distribution::SinglePartition, Distribution::SinglePartition])
+            }
+        }
+    }
+
+    fn apply_expressions(
+        &self,
+        visit: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion, DataFusionError>,
+    ) -> Result<TreeNodeRecursion, DataFusionError> {
+        self.template.apply_expressions(visit)
+    }
+
+    fn with_new_children(
+        self: Arc<Self>,
+        children: Vec<Arc<dyn ExecutionPlan>>,
+    ) -> Result<Arc<dyn ExecutionPlan>, DataFusionError> {
+        let join = self.template.builder().reset_state().with_new_children(children)?.recompute_properties().build()?;
+        Ok(Arc::new(Self::new(&join)?))
+    }
+
+    fn execute(
+        &self,
+        partition: usize,
+        context: Arc<TaskContext>,
+    ) -> Result<SendableRecordBatchStream, DataFusionError> {
+        let (left, right) = (self.template.left(), self.template.right());
+        if left.properties().partitioning.partition_count() != right.properties().partitioning.partition_count() {
+            return internal_err!("a join of sides that are partitioned differently");
+        }
+        let mut left = left.execute(partition, Arc::clone(&context))?;
+        let right = right.execute(partition, Arc::clone(&context))?;
+        let mut collector = Collector::new(Arc::clone(&self.template), JoinSide::Left, context)?;
+        let joined = stream::once(async move {
+            while let Some(batch) = left.try_next().await? {
+                collector.push(batch)?;
+            }
+            drop(left);
+            collector.finish()?.join(right)
+        });
+        Ok(Box::pin(RecordBatchStreamAdapter::new(self.schema(), joined.try_flatten())))
+    }
+
+    fn child_stats_requests(&self, partition: Option<usize>) -> Vec<ChildStats> {
+        self.template.child_stats_requests(partition)
+    }
+
+    fn statistics_from_inputs(
+        &self,
+        input_stats: &[Arc<Statistics>],
+        args: &StatisticsArgs,
+    ) -> Result<Arc<Statistics>, DataFusionError> {
+        self.template.statistics_from_inputs(input_stats, args)
+    }
+
+    fn try_swapping_with_projection(
+        &self,
+        projection: &ProjectionExec,
+    ) -> Result<Option<Arc<dyn ExecutionPlan>>, DataFusionError> {
+        self.template.try_swapping_with_projection(projection)?.map(with_spilling_joins).transpose()
+    }
+}
