@@ -33,6 +33,8 @@ fn open(agency: &AgencyConfig, config: &Config) -> Result<Agency, Error> {
                 max_connections: agency.max_connections,
                 connect_timeout_ms: config.limits.connect_timeout_ms,
                 statement_timeout_ms: agency.statement_timeout_ms,
+                scan_connections: PostgresOptions::default_scan_connections(),
+                divide_from_bytes: PostgresOptions::DIVIDE_FROM_BYTES,
             };
             let connector = PostgresConnector::new(options)
                 .map_err(|error| Error::Source { agency: agency.name.clone(), source: Arc::new(error) })?;

@@ -18,7 +18,8 @@ use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties};
 use futures::{StreamExt, TryStreamExt, stream};
 use wayleave_connector_api::{
-    Audience, ConnectorError, Expr, Fragment, NullsOrder, Relation, SortDirection, Statement, Value, render_fragment,
+    Audience, ConnectorError, Divisible, Expr, Fragment, NullsOrder, Relation, Slice, SortDirection, Statement, Value,
+    render_fragment,
 };
 
 use super::estimate;
@@ -100,6 +101,13 @@ impl FragmentExec {
         render_fragment(self.agency.dialect(), &counted(&self.fragment), None, audience)
     }
 
+    /// The SQL of one part, where the source may read the fragment in parts: they differ in the numbers of pages alone.
+    pub(super) fn part_sql(&self) -> Option<String> {
+        let dialect = self.agency.dialect();
+        let divisible = Divisible::new(dialect, &whole(&counted(&self.fragment)))?;
+        Some(divisible.sql(dialect, Slice::FIRST_PAGE))
+    }
+
     /// The same fragment once join keys are known: `None` reads it whole, no key sends no statement and has no rows.
     pub(super) fn narrowed(&self, keys: Option<Arc<KeySet>>) -> Self {
         Self {
@@ -136,15 +144,20 @@ impl FragmentExec {
                 let run = Arc::clone(&run);
                 let fragment = match keys {
                     Some(_) => fragment.clone(),
-                    None => Fragment { root: without_key_slots(&fragment.root), schema: Arc::clone(&fragment.schema) },
+                    None => whole(&fragment),
                 };
                 let delivered = Arc::clone(&delivered);
                 async move {
                     let sql = render_fragment(agency.dialect(), &fragment, keys.as_deref(), Audience::Source);
                     let statement =
                         Statement { sql, schema: Arc::clone(&fragment.schema), query_id: run.query_id.clone() };
+                    // Parts are the one statement that they are parts of: their number would tell of the table's size.
                     run.add_statement(id);
-                    let batches = agency.connector.query(statement).await.map_err(|error| failed(&agency, error))?;
+                    let batches = match Divisible::new(agency.dialect(), &fragment) {
+                        Some(divisible) if keys.is_none() => agency.connector.query_parts(statement, divisible).await,
+                        Some(_) | None => agency.connector.query(statement).await,
+                    };
+                    let batches = batches.map_err(|error| failed(&agency, error))?;
                     Ok::<_, DataFusionError>(batches.map(move |batch| {
                         let batch = batch.map_err(|error| failed(&agency, error))?;
                         for agency in read.iter() {
@@ -181,6 +194,11 @@ fn counted(fragment: &Fragment) -> Fragment {
         root: Relation::Project { input: Box::new(fragment.root.clone()), exprs: vec![one] },
         schema: Arc::new(Schema::new(vec![Field::new("row", DataType::Int32, false)])),
     }
+}
+
+/// The fragment without places for join keys.
+fn whole(fragment: &Fragment) -> Fragment {
+    Fragment { root: without_key_slots(&fragment.root), schema: Arc::clone(&fragment.schema) }
 }
 
 fn as_delivered(batch: &RecordBatch, schema: &Arc<Schema>) -> Result<RecordBatch, DataFusionError> {

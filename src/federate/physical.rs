@@ -60,8 +60,9 @@ pub async fn plan_physical(federated: &FederatedPlan, state: &SessionState) -> R
     let mut proven = Ok(());
     for_each_fragment(&federated.plan, &mut |node| {
         if proven.is_ok() {
-            let sql = FragmentExec::new(node).sql(Audience::Source);
-            proven = proof::prove(&sql, &node.agency, &node.origins, &federated.obligations);
+            let exec = FragmentExec::new(node);
+            let mut texts = std::iter::once(exec.sql(Audience::Source)).chain(exec.part_sql());
+            proven = texts.try_for_each(|sql| proof::prove(&sql, &node.agency, &node.origins, &federated.obligations));
         }
     })
     .map_err(failed)?;

@@ -271,6 +271,12 @@ mod tests {
     use std::collections::BTreeMap;
     use std::sync::Arc;
 
+    use datafusion::arrow::datatypes::{DataType, Field, Schema};
+    use wayleave_connector_api::{
+        Collation, Column, ColumnType, Connector, Divisible, Fragment, Relation, Scan, ScanReason, Slice,
+        render_policy_conjuncts,
+    };
+    use wayleave_connector_postgres::{PostgresConnector, PostgresOptions, TlsMode};
     use wayleave_connector_sqlite::{SqliteConnector, SqliteOptions};
 
     use super::*;
@@ -348,6 +354,56 @@ mod tests {
         assert!(proven(&format!(r#"SELECT 1 AS "c1" FROM ({released}) AS "t1" JOIN ({released}) AS "t2" ON 1 = 1"#)));
         assert!(proven(&format!("SELECT * FROM ({released} UNION ALL {released}) AS t")));
         assert!(proven(r#"SELECT "b"."k" AS "c1" FROM "main"."consents" AS "b" WHERE ("b"."status" = 'withdrawn')"#));
+    }
+
+    #[test]
+    fn one_slice_of_a_table_carries_what_the_whole_does() {
+        let options = PostgresOptions {
+            url: "postgres://nobody@localhost/none".to_owned(),
+            tls: TlsMode::Disable,
+            ca_file: None,
+            max_connections: 1,
+            connect_timeout_ms: 1,
+            statement_timeout_ms: 1,
+            scan_connections: 1,
+            divide_from_bytes: 1,
+        };
+        let connector: Arc<dyn Connector> = Arc::new(PostgresConnector::new(options).unwrap());
+        let deceased = Column {
+            name: "deceased".to_owned(),
+            source_type: "boolean".to_owned(),
+            column_type: ColumnType::Readable(DataType::Boolean),
+            nullable: true,
+            collation: Collation::Binary,
+        };
+        let scan = |policy: Vec<wayleave_connector_api::Expr>| Scan {
+            table: TableName::new("public", "patients"),
+            columns: vec![deceased.clone()],
+            outputs: vec![wayleave_connector_api::Expr::Column(0)],
+            policy,
+            lookups: Vec::new(),
+            keys: None,
+            reason: ScanReason::Released { agreement: "A".to_owned() },
+        };
+        let demanded = scan(vec![wayleave_connector_api::Expr::Not(Box::new(wayleave_connector_api::Expr::Column(0)))]);
+        let conjuncts = render_policy_conjuncts(connector.dialect(), &demanded);
+        let obligations = [Obligation { agency: "health".to_owned(), table: demanded.table.clone(), conjuncts }];
+        let agency = Agency::new("health", None, Arc::clone(&connector), BTreeMap::new());
+        let slices = [Slice::FIRST_PAGE, Slice { from_page: 7, until_page: None }];
+        let proven = |scan: &Scan| {
+            let root = Relation::Scan(Box::new(scan.clone()));
+            let schema = Arc::new(Schema::new(vec![Field::new("deceased", DataType::Boolean, true)]));
+            let divisible = Divisible::new(connector.dialect(), &Fragment { root, schema }).unwrap();
+            slices.map(|slice| {
+                let sql = divisible.sql(connector.dialect(), slice);
+                assert!(sql.contains(r#""b".ctid >= '("#), "{sql}");
+                // Joined to policy's conjuncts in any other way than by AND, it would not do.
+                assert!(prove(&sql.replace(" AND (\"b\".ctid", " OR (\"b\".ctid"), &agency, &obligations).is_err());
+                prove(&sql, &agency, &obligations).is_ok()
+            })
+        };
+        assert_eq!(proven(&demanded), [true, true]);
+        assert_eq!(proven(&scan(Vec::new())), [false, false]);
     }
 
     #[test]

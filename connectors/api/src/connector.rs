@@ -7,7 +7,7 @@ use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;
 use futures::Stream;
 
-use crate::{ConnectorError, Dialect, Table, TableName, TableSummary};
+use crate::{ConnectorError, Dialect, Divisible, Table, TableName, TableSummary};
 
 /// A result as it arrives. Dropping it cancels the statement at the source within a second and never leaves the
 /// connection in a state in which another query could see this one's rows.
@@ -77,4 +77,12 @@ pub trait Connector: Send + Sync + std::fmt::Debug {
     /// Runs a statement in a read-only transaction and streams its rows with back-pressure: the next batch is read when
     /// this one has been taken, and the whole result is never held.
     async fn query(&self, statement: Statement) -> Result<BatchStream, ConnectorError>;
+
+    /// The same for a statement whose fragment is `divisible`, over several connections where that pays: all parts see one
+    /// state of the source, their rows come in no order, and a failure of one is the failure of all. What does not divide
+    /// reads the whole.
+    async fn query_parts(&self, statement: Statement, divisible: Divisible) -> Result<BatchStream, ConnectorError> {
+        drop(divisible);
+        self.query(statement).await
+    }
 }

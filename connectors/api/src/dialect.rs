@@ -7,7 +7,7 @@ use arrow::datatypes::DataType;
 
 use crate::{
     Aggregate, AggregateFunction, ArithmeticOp, CompareOp, DatePart, DateUnit, Expr, Form, KeyFormat, Mask, NullsOrder,
-    OutputColumn, SortDirection, TextFunction, Value, WindowCall,
+    OutputColumn, Slice, SortDirection, TextFunction, Value, WindowCall,
 };
 
 /// What becomes of an expression at a source.
@@ -101,6 +101,13 @@ pub trait Dialect: Send + Sync + std::fmt::Debug {
 
     /// A base column given as quoted SQL, compared with a list of texts in its own type, so that its index serves.
     fn column_in_texts(&self, quoted: &str, column: &OutputColumn, texts: &[String]) -> String;
+
+    /// The rows of one slice of the base table that is known by this quoted alias, as one conjunct that cannot fail: every
+    /// row is in exactly one of a list of adjoining slices that begins at page 0 and ends open. `None` where the database
+    /// has no such order of its own.
+    fn slice(&self, _alias: &str, _slice: Slice) -> Option<String> {
+        None
+    }
 
     /// A text operand with the collation that the use asks for.
     fn text(&self, sql: &str, output: &OutputColumn, text_use: TextUse) -> String;

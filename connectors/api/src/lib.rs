@@ -19,6 +19,7 @@
 mod catalog;
 mod connector;
 mod dialect;
+mod divisible;
 mod error;
 mod expr;
 mod fragment;
@@ -32,6 +33,7 @@ mod window;
 pub use catalog::{Collation, Column, ColumnType, Table, TableKind, TableName, TableSummary};
 pub use connector::{BatchStream, Connector, ServerInfo, SourceIdentity, Statement};
 pub use dialect::{Calculation, Comparison, Dialect, GroupingSets, NotIn, Support, TextPart, TextUse};
+pub use divisible::{Divisible, Slice};
 pub use error::ConnectorError;
 pub use expr::{ArithmeticOp, CompareOp, Existence, Expr, Mask, OutputColumn, Probe};
 pub use fragment::{

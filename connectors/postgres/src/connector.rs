@@ -1,28 +1,20 @@
 //! The connector: one agency's PostgreSQL server.
 
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
-use std::time::{Duration, Instant};
 
-use arrow::array::RecordBatch;
 use async_trait::async_trait;
+use futures::FutureExt;
 use futures::future::BoxFuture;
-use futures::{FutureExt, Stream, StreamExt};
-use tokio::sync::mpsc;
-use tokio::task::JoinHandle;
-use tokio::time::timeout;
 use wayleave_connector_api::{
-    BatchStream, Connector, ConnectorError, Dialect, ServerInfo, SourceIdentity, Statement, Table, TableName,
-    TableSummary,
+    BatchStream, Connector, ConnectorError, Dialect, Divisible, ServerInfo, SourceIdentity, Statement, Table,
+    TableName, TableSummary,
 };
 
 use crate::decode::Decoder;
-use crate::pool::{Lease, Origin, Pool, SILENCE_GRACE, statement_error};
+use crate::parts::{self, Division, Extent};
+use crate::pool::{Lease, Origin, Pool};
+use crate::reading::{Rows, Sink, commit, copy};
 use crate::{PostgresDialect, PostgresOptions, TlsMode, introspect};
-
-/// Batches that wait for the consumer, beside the one that is being read.
-const BATCHES_AHEAD: usize = 2;
 
 /// One agency's PostgreSQL server.
 #[derive(Debug)]
@@ -61,13 +53,12 @@ impl PostgresConnector {
         }
     }
 
-    /// Begins a statement's transaction and its result; an idle connection that died is replaced as in [`Self::ask`].
-    async fn begin(&self, statement: &Statement) -> Result<Reading, ConnectorError> {
+    /// Begins a statement's transaction; an idle connection that died is replaced as in [`Self::ask`].
+    async fn begin(&self, statement: &Statement, measured: Option<&TableName>) -> Result<Begun, ConnectorError> {
         loop {
             let lease = self.pool.lease().await?;
-            let started = Instant::now();
-            match begin_on(&lease, statement).await {
-                Ok(prepared) => return Ok(Reading { prepared, lease, started }),
+            match begin_on(&lease, statement, measured).await {
+                Ok((prepared, extent)) => return Ok(Begun { prepared, lease, extent }),
                 Err(ConnectorError::Lost { .. }) if lease.origin == Origin::Reused => self.pool.forget_idle(),
                 Err(error) => return Err(error),
             }
@@ -105,11 +96,28 @@ impl Connector for PostgresConnector {
 
     async fn query(&self, statement: Statement) -> Result<BatchStream, ConnectorError> {
         let decoder = Decoder::new(Arc::clone(&statement.schema))?;
-        let reading = self.begin(&statement).await?;
-        let timeout_ms = self.pool.options().statement_timeout_ms;
-        let (sender, receiver) = mpsc::channel(BATCHES_AHEAD);
-        let reader = Some(tokio::spawn(reading.run(decoder, sender, timeout_ms)));
-        Ok(Box::pin(Rows { receiver, reader }))
+        let Begun { prepared, lease, .. } = self.begin(&statement, None).await?;
+        Ok(Box::pin(Rows::read_by(|batches| read_whole(lease, prepared, decoder, Sink::new(batches)))))
+    }
+
+    async fn query_parts(&self, statement: Statement, divisible: Divisible) -> Result<BatchStream, ConnectorError> {
+        let options = self.pool.options();
+        if options.scan_connections.min(options.max_connections) < 2 {
+            return self.query(statement).await;
+        }
+        let decoder = Decoder::new(Arc::clone(&statement.schema))?;
+        let Begun { prepared, lease, extent } = self.begin(&statement, Some(divisible.table())).await?;
+        let planned = match extent {
+            Some(extent) => {
+                let joining = |first: &str| begin_sql(Isolation::Snapshot, first, &statement.query_id);
+                Division::plan(lease, &self.pool, &statement, divisible, extent, joining).await?
+            }
+            None => Err(lease),
+        };
+        Ok(Box::pin(match planned {
+            Ok(division) => Rows::read_by(|batches| division.run(decoder, batches)),
+            Err(lease) => Rows::read_by(|batches| read_whole(lease, prepared, decoder, Sink::new(batches))),
+        }))
     }
 }
 
@@ -118,101 +126,70 @@ async fn server_version(lease: &Lease) -> Result<String, ConnectorError> {
     row.try_get(0).map_err(|_| ConnectorError::Protocol { reason: "the server's version is no text".to_owned() })
 }
 
-/// Opens the transaction and has the statement parsed, in one round trip. Running it is left to the reader: the server
-/// says nothing before it has eight kilobytes to send, and other sources shall not wait for that.
-async fn begin_on(lease: &Lease, statement: &Statement) -> Result<tokio_postgres::Statement, ConnectorError> {
+/// A statement whose transaction is open.
+struct Begun {
+    prepared: tokio_postgres::Statement,
+    lease: Lease,
+    /// The size of the table that was asked for, where it can be divided.
+    extent: Option<Extent>,
+}
+
+/// What a transaction's statements see.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Isolation {
+    /// Each the latest state: enough for a single one.
+    Statement,
+    /// All the same state.
+    Snapshot,
+}
+
+/// Opens a transaction, beginning with these settings.
+fn begin_sql(isolation: Isolation, first: &str, query_id: &str) -> String {
     // All that reaches the agency's own log of who asks. The id is not trusted to be one.
-    let id: String = statement.query_id.chars().filter(|c| c.is_ascii_alphanumeric() || *c == '-').take(40).collect();
-    let begin = format!("BEGIN ISOLATION LEVEL READ COMMITTED READ ONLY; SET LOCAL application_name = 'wayleave {id}'");
+    let id: String = query_id.chars().filter(|c| c.is_ascii_alphanumeric() || *c == '-').take(40).collect();
+    let level = match isolation {
+        Isolation::Statement => "READ COMMITTED",
+        Isolation::Snapshot => "REPEATABLE READ",
+    };
+    format!("BEGIN ISOLATION LEVEL {level} READ ONLY; {first}; SET LOCAL application_name = 'wayleave {id}'")
+}
+
+/// Opens the transaction and has the statement parsed, in one round trip, and a table's size told with it. Running it is
+/// left to the reader: the server says nothing before it has eight kilobytes to send, and other sources shall not wait for
+/// that.
+async fn begin_on(
+    lease: &Lease,
+    statement: &Statement,
+    measured: Option<&TableName>,
+) -> Result<(tokio_postgres::Statement, Option<Extent>), ConnectorError> {
+    let begin = match measured {
+        None => begin_sql(Isolation::Statement, "", &statement.query_id),
+        Some(table) => {
+            let begin = begin_sql(Isolation::Snapshot, "", &statement.query_id);
+            format!("{begin}; {}", parts::extent_sql(table))
+        }
+    };
     let copy = format!("COPY ({}) TO STDOUT (FORMAT binary)", statement.sql);
     let client = lease.client()?;
     // Polled, and so sent, in this order.
-    let both = async { futures::try_join!(client.batch_execute(&begin), client.prepare(&copy)) };
-    let ((), prepared) = lease.answer(both).await?;
-    Ok(prepared)
+    let both = async { futures::try_join!(client.simple_query(&begin), client.prepare(&copy)) };
+    let (answer, prepared) = lease.answer(both).await?;
+    Ok((prepared, Extent::of(&answer)))
 }
 
-/// A result being read; runs as a task of its own, so that reading and decoding go on while the consumer works.
-struct Reading {
-    prepared: tokio_postgres::Statement,
+/// Ends well only where the whole result was read, the server said that it was complete, and the transaction ended.
+async fn read_whole(
     lease: Lease,
-    started: Instant,
-}
-
-impl Reading {
-    /// Ends well only where the whole result was read, the server said that it was complete, and the transaction ended.
-    /// The driver reads no further while nobody takes what it has: the server waits with the rest.
-    async fn run(
-        self,
-        mut decoder: Decoder,
-        batches: mpsc::Sender<RecordBatch>,
-        timeout_ms: u64,
-    ) -> Result<(), ConnectorError> {
-        let Self { prepared, lease, started } = self;
-        let mut copy = Box::pin(lease.answer(lease.client()?.copy_out(&prepared)).await?);
-        let mut full = Vec::new();
-        loop {
-            // Most chunks are here already, and a timer for each row would cost more than the row.
-            let next = match copy.next().now_or_never() {
-                Some(next) => next,
-                None if timeout_ms == 0 => copy.next().await,
-                None => timeout(Duration::from_millis(timeout_ms).saturating_add(SILENCE_GRACE), copy.next())
-                    .await
-                    .map_err(|_elapsed| ConnectorError::Timeout { timeout_ms })?,
-            };
-            let Some(chunk) = next else { break };
-            decoder.feed(&chunk.map_err(|error| statement_error(&error, timeout_ms, started))?, &mut full)?;
-            for batch in full.drain(..) {
-                if batches.send(batch).await.is_err() {
-                    return Err(ConnectorError::Cancelled);
-                }
-            }
-        }
-        let last = decoder.finish()?;
-        // A failure after the last row leaves the transaction aborted, in which COMMIT alone would go through.
-        lease.answer(lease.client()?.batch_execute("SELECT 1; COMMIT")).await?;
-        drop(prepared);
-        lease.give_back();
-        let Some(batch) = last else { return Ok(()) };
-        batches.send(batch).await.map_err(|_gone| ConnectorError::Cancelled)
-    }
-}
-
-/// The result's batches, then how the reader ended.
-struct Rows {
-    receiver: mpsc::Receiver<RecordBatch>,
-    /// `None` once its end was told.
-    reader: Option<JoinHandle<Result<(), ConnectorError>>>,
-}
-
-impl Stream for Rows {
-    type Item = Result<RecordBatch, ConnectorError>;
-
-    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        match self.receiver.poll_recv(context) {
-            Poll::Pending => return Poll::Pending,
-            Poll::Ready(Some(batch)) => return Poll::Ready(Some(Ok(batch))),
-            Poll::Ready(None) => {}
-        }
-        let Some(reader) = self.reader.as_mut() else { return Poll::Ready(None) };
-        let ended = std::task::ready!(Pin::new(reader).poll(context));
-        self.reader = None;
-        Poll::Ready(match ended {
-            Ok(Ok(())) => None,
-            Ok(Err(error)) => Some(Err(error)),
-            // INVARIANT: a reader that broke off never looks like a short, successful result.
-            Err(_panicked) => {
-                Some(Err(ConnectorError::Protocol { reason: "the reader of the result broke off".to_owned() }))
-            }
-        })
-    }
-}
-
-impl Drop for Rows {
-    fn drop(&mut self) {
-        if let Some(reader) = &self.reader {
-            // Its lease goes with it, which cancels the statement and closes the connection.
-            reader.abort();
-        }
+    prepared: tokio_postgres::Statement,
+    mut decoder: Decoder,
+    mut sink: Sink,
+) -> Result<(), ConnectorError> {
+    copy(&lease, &prepared, &mut decoder, &mut sink).await?;
+    let last = decoder.finish()?;
+    drop(prepared);
+    commit(lease).await?;
+    match last {
+        Some(batch) => sink.send(batch).await,
+        None => Ok(()),
     }
 }

@@ -89,10 +89,19 @@ impl Decoder {
         Ok(())
     }
 
-    /// The rows since the last full batch. Only a stream that said itself that it is complete is one.
-    pub(crate) fn finish(mut self) -> Result<Option<RecordBatch>, ConnectorError> {
+    /// Ends one stream, after which another may follow. Only a stream that said itself that it is complete is one.
+    pub(crate) fn end_of_copy(&mut self) -> Result<(), ConnectorError> {
         if self.state != State::Ended || !self.rest.is_empty() {
             return Err(ConnectorError::Protocol { reason: "a result ended without its end mark".to_owned() });
+        }
+        self.state = State::Header;
+        Ok(())
+    }
+
+    /// The rows since the last full batch, between streams.
+    pub(crate) fn finish(mut self) -> Result<Option<RecordBatch>, ConnectorError> {
+        if self.state != State::Header || !self.rest.is_empty() {
+            return Err(ConnectorError::Protocol { reason: "a result was not read to its end".to_owned() });
         }
         if self.rows == 0 { Ok(None) } else { self.batch().map(Some) }
     }

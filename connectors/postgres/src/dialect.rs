@@ -10,7 +10,7 @@ use arrow::datatypes::{DataType, TimeUnit};
 use chrono::{Days, NaiveDate};
 use wayleave_connector_api::{
     Aggregate, AggregateFunction, Calculation, Collation, DatePart, DateUnit, Dialect, Expr, Form, GroupingSets,
-    KeyFormat, Mask, NotIn, OutputColumn, Scheme, Support, TextFunction, TextPart, TextUse, Value, WindowCall,
+    KeyFormat, Mask, NotIn, OutputColumn, Scheme, Slice, Support, TextFunction, TextPart, TextUse, Value, WindowCall,
     WindowFunction, arithmetic_support,
 };
 
@@ -164,6 +164,14 @@ impl Dialect for PostgresDialect {
             (DataType::Utf8, Collation::Loose) => by_bytes(&value),
             _ => value,
         }
+    }
+
+    fn slice(&self, alias: &str, slice: Slice) -> Option<String> {
+        let from = format!("{alias}.ctid >= '({},0)'::tid", slice.from_page);
+        Some(match slice.until_page {
+            Some(until) => format!("({from} AND {alias}.ctid < '({until},0)'::tid)"),
+            None => format!("({from})"),
+        })
     }
 
     fn column_in_texts(&self, quoted_column: &str, column: &OutputColumn, texts: &[String]) -> String {

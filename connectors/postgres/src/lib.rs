@@ -18,7 +18,9 @@ mod decode;
 mod dialect;
 mod introspect;
 mod options;
+mod parts;
 mod pool;
+mod reading;
 #[cfg(test)]
 mod tests;
 mod tls;

@@ -31,6 +31,11 @@ pub struct PostgresOptions {
     pub connect_timeout_ms: u64,
     /// 0 leaves statements without a limit.
     pub statement_timeout_ms: u64,
+    /// Connections over which one large table is read at most, those of the budget that nobody else wants; 1 reads every
+    /// table over one.
+    pub scan_connections: usize,
+    /// From which size on, TOAST included, a table is read in parts.
+    pub divide_from_bytes: u64,
 }
 
 impl fmt::Debug for PostgresOptions {
@@ -43,6 +48,8 @@ impl fmt::Debug for PostgresOptions {
             .field("max_connections", &self.max_connections)
             .field("connect_timeout_ms", &self.connect_timeout_ms)
             .field("statement_timeout_ms", &self.statement_timeout_ms)
+            .field("scan_connections", &self.scan_connections)
+            .field("divide_from_bytes", &self.divide_from_bytes)
             .finish()
     }
 }
@@ -63,6 +70,14 @@ impl PostgresOptions {
             config.get_options().unwrap_or_default().to_owned(),
             format!("{:?} {:?}", self.tls, self.ca_file),
         ]))
+    }
+
+    /// Below this a table is read sooner than further connections are of use.
+    pub const DIVIDE_FROM_BYTES: u64 = 64 << 20;
+
+    /// As many as this machine can decode for, and no more than four: the agency's server has others to serve.
+    pub fn default_scan_connections() -> usize {
+        std::thread::available_parallelism().map_or(1, std::num::NonZero::get).min(4)
     }
 
     /// The driver's settings.

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::runtime::Handle;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tokio_postgres::error::{DbError, SqlState};
@@ -36,6 +36,7 @@ const SESSION: &str = "SET default_transaction_read_only = on; SET timezone = 'U
 /// platforms have no such setting: there the request to cancel does it alone.
 const NOTICE_OUR_END: &str = "SET client_connection_check_interval = '1s'";
 
+#[derive(Clone)]
 pub(crate) struct Pool {
     shared: Arc<Shared>,
 }
@@ -46,6 +47,8 @@ struct Shared {
     options: PostgresOptions,
     idle: Mutex<Vec<Connection>>,
     budget: Arc<Semaphore>,
+    /// How many wait for a place in the budget.
+    waiting: watch::Sender<usize>,
 }
 
 struct Connection {
@@ -88,7 +91,8 @@ impl Pool {
         let config = options.driver_config()?;
         let tls = Tls::new(&options)?;
         let budget = Arc::new(Semaphore::new(options.max_connections.min(Semaphore::MAX_PERMITS)));
-        Ok(Self { shared: Arc::new(Shared { config, tls, options, idle: Mutex::default(), budget }) })
+        let waiting = watch::Sender::new(0);
+        Ok(Self { shared: Arc::new(Shared { config, tls, options, idle: Mutex::default(), budget, waiting }) })
     }
 
     pub(crate) fn options(&self) -> &PostgresOptions {
@@ -97,17 +101,41 @@ impl Pool {
 
     /// An idle connection that is still open, or a new one.
     pub(crate) async fn lease(&self) -> Result<Lease, ConnectorError> {
-        let shared = Arc::clone(&self.shared);
-        let permit = match timeout(shared.options.connect_timeout(), Arc::clone(&shared.budget).acquire_owned()).await {
-            Ok(Ok(permit)) => permit,
-            Ok(Err(_closed)) => return Err(ConnectorError::Cancelled),
-            Err(_elapsed) => {
-                return Err(ConnectorError::Budget {
-                    budget: shared.options.max_connections,
-                    waited_ms: shared.options.connect_timeout_ms,
-                });
-            }
+        let permit = match Arc::clone(&self.shared.budget).try_acquire_owned() {
+            Ok(permit) => permit,
+            Err(_taken) => self.wait_for_permit().await?,
         };
+        self.lease_with(permit).await
+    }
+
+    /// The same without waiting for a place in the budget: `None` where all are taken.
+    pub(crate) async fn lease_spare(&self) -> Result<Option<Lease>, ConnectorError> {
+        match Arc::clone(&self.shared.budget).try_acquire_owned() {
+            Ok(permit) => self.lease_with(permit).await.map(Some),
+            Err(_taken) => Ok(None),
+        }
+    }
+
+    /// How many wait for a place. Who holds one that he could do without gives it back when there are any.
+    pub(crate) fn waiting(&self) -> watch::Receiver<usize> {
+        self.shared.waiting.subscribe()
+    }
+
+    async fn wait_for_permit(&self) -> Result<OwnedSemaphorePermit, ConnectorError> {
+        let _waiting = Waiting::begin(&self.shared.waiting);
+        let budget = Arc::clone(&self.shared.budget);
+        match timeout(self.shared.options.connect_timeout(), budget.acquire_owned()).await {
+            Ok(Ok(permit)) => Ok(permit),
+            Ok(Err(_closed)) => Err(ConnectorError::Cancelled),
+            Err(_elapsed) => Err(ConnectorError::Budget {
+                budget: self.shared.options.max_connections,
+                waited_ms: self.shared.options.connect_timeout_ms,
+            }),
+        }
+    }
+
+    async fn lease_with(&self, permit: OwnedSemaphorePermit) -> Result<Lease, ConnectorError> {
+        let shared = Arc::clone(&self.shared);
         let (connection, origin) = match shared.take_idle() {
             Some(connection) => (connection, Origin::Reused),
             None => (shared.connect().await?, Origin::Fresh),
@@ -118,6 +146,22 @@ impl Pool {
     /// Closes the idle connections: after one of them was found dead, the others most likely are.
     pub(crate) fn forget_idle(&self) {
         self.shared.idle().clear();
+    }
+}
+
+/// One who waits for a place in the budget, counted until he has it or gives up.
+struct Waiting<'a>(&'a watch::Sender<usize>);
+
+impl<'a> Waiting<'a> {
+    fn begin(count: &'a watch::Sender<usize>) -> Self {
+        count.send_modify(|count| *count += 1);
+        Self(count)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.send_modify(|count| *count = count.saturating_sub(1));
     }
 }
 
@@ -177,6 +221,11 @@ impl Lease {
             Some((connection, _)) => Ok(&connection.client),
             None => Err(ConnectorError::Protocol { reason: "the connection was given back".to_owned() }),
         }
+    }
+
+    /// The server's own limit for a statement; 0 is none.
+    pub(crate) fn timeout_ms(&self) -> u64 {
+        self.shared.options.statement_timeout_ms
     }
 
     /// Makes the connection idle again. Only after every result on it was read to its end.

@@ -10,6 +10,7 @@ mod expr;
 mod select;
 mod window;
 
+use crate::divisible::{Slice, sliced_scan};
 use crate::{Dialect, Expr, Fragment, JoinKind, OutputColumn, Relation, Scan, SemiKind, SetKind, TextUse, Value};
 
 use self::select::{Computed, Select, column_name};
@@ -31,7 +32,17 @@ pub fn render_fragment(
     keys: Option<&[String]>,
     audience: Audience,
 ) -> String {
-    let mut renderer = Renderer { dialect, keys, audience, next_alias: 1 };
+    write(Renderer { dialect, keys, audience, slice: None, next_alias: 1 }, fragment)
+}
+
+/// The same text for the source, over one slice of the fragment's divided table; the whole where it has none.
+pub(crate) fn render_slice(dialect: &dyn Dialect, fragment: &Fragment, slice: Slice) -> String {
+    let slice = sliced_scan(&fragment.root).map(|scan| (scan, slice));
+    write(Renderer { dialect, keys: None, audience: Audience::Source, slice, next_alias: 1 }, fragment)
+}
+
+fn write(mut renderer: Renderer<'_>, fragment: &Fragment) -> String {
+    let dialect = renderer.dialect;
     let select = renderer.relation(&fragment.root);
     let outputs = fragment.root.outputs();
     let delivered: Vec<String> = select
@@ -46,7 +57,7 @@ pub fn render_fragment(
 
 /// What policy demands of a scan, each conjunct as the SQL text that must stand in the scan's own WHERE.
 pub fn render_policy_conjuncts(dialect: &dyn Dialect, scan: &Scan) -> Vec<String> {
-    let renderer = Renderer { dialect, keys: None, audience: Audience::Source, next_alias: 1 };
+    let renderer = Renderer { dialect, keys: None, audience: Audience::Source, slice: None, next_alias: 1 };
     let scope = renderer.scan_scope(scan);
     scan.policy.iter().map(|predicate| renderer.expr(predicate, &scope)).collect()
 }
@@ -70,6 +81,8 @@ struct Renderer<'a> {
     dialect: &'a dyn Dialect,
     keys: Option<&'a [String]>,
     audience: Audience,
+    /// The scan of which only one slice is read.
+    slice: Option<(&'a Scan, Slice)>,
     next_alias: usize,
 }
 
@@ -323,6 +336,11 @@ impl Renderer<'_> {
             }
         }
         select.conjuncts.extend(scan.lookups.iter().map(|predicate| self.expr(predicate, &scope)));
+        if let Some((sliced, slice)) = self.slice
+            && std::ptr::eq(sliced, scan)
+        {
+            select.conjuncts.extend(self.dialect.slice(&self.dialect.quote_identifier("b"), slice));
+        }
         if let Some(slot) = &scan.keys {
             let quoted = scope.base.as_ref().and_then(|base| base.get(slot.column));
             let output = scope.columns.get(slot.column).map(|(_, output)| output);

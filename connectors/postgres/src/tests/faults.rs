@@ -194,6 +194,9 @@ async fn the_budget_is_never_exceeded() {
     drop((first, second));
     let backends =
         "SELECT count(*) FROM pg_stat_activity WHERE datname = 'budget' AND application_name LIKE 'wayleave%'";
+    wait_until("budget", backends, "0").await;
+    let few =
+        PostgresConnector::new(PostgresOptions { max_connections: 2, ..options(&server().url("budget")) }).unwrap();
     let all = join_all((0..20).map(|_| texts(&few, "SELECT 'x'"))).await;
     assert!(all.iter().all(|rows| rows.len() == 1));
     assert_eq!(

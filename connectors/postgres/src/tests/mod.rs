@@ -5,6 +5,7 @@ mod expressions;
 mod faults;
 mod fragments;
 mod identity;
+mod parts;
 mod reading;
 
 use std::sync::{Arc, OnceLock};
@@ -33,6 +34,8 @@ fn options(url: &str) -> PostgresOptions {
         max_connections: 4,
         connect_timeout_ms: 10_000,
         statement_timeout_ms: 60_000,
+        scan_connections: 3,
+        divide_from_bytes: PostgresOptions::DIVIDE_FROM_BYTES,
     }
 }
 

@@ -283,6 +283,7 @@ fn no_bytes_make_the_decoder_panic_and_no_cut_changes_a_result() {
         for chunk in chunks {
             decoder.feed(&Bytes::copy_from_slice(chunk), &mut full)?;
         }
+        decoder.end_of_copy()?;
         decoder.finish()
     };
     let expected = decode(&mut std::iter::once(whole.as_slice())).unwrap().unwrap();
