@@ -16,6 +16,8 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 use tokio_postgres::NoTls;
 
+use crate::PostgresClient;
+
 const SUPERUSER: &str = "wayleave";
 const PASSWORD: &str = "password";
 const START_DEADLINE: Duration = Duration::from_secs(60);
@@ -149,6 +151,15 @@ impl PostgresServer {
             _ => None,
         });
         Ok(first_row.and_then(|row| row.get(0).map(str::to_owned)))
+    }
+
+    /// A connection as the superuser that stays open.
+    ///
+    /// # Errors
+    /// The server's refusal, in its own words.
+    pub async fn connect(&self, database: &str) -> Result<PostgresClient, String> {
+        let (client, connection) = tokio_postgres::connect(&self.url(database), NoTls).await.map_err(text_of)?;
+        Ok(PostgresClient { client, driver: tokio::spawn(connection) })
     }
 
     /// # Errors
@@ -349,7 +360,7 @@ fn run(mut command: Command) -> Result<(), String> {
     Err(format!("`{program}` failed: {}", String::from_utf8_lossy(&output.stderr)))
 }
 
-fn text_of(error: tokio_postgres::Error) -> String {
+pub(crate) fn text_of(error: tokio_postgres::Error) -> String {
     error.as_db_error().map_or_else(|| error.to_string(), ToString::to_string)
 }
 
