@@ -13,8 +13,10 @@ use datafusion::common::DataFusionError;
 use datafusion::execution::{RecordBatchStream, SendableRecordBatchStream};
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use futures::future::BoxFuture;
-use futures::{FutureExt, Stream, StreamExt, stream};
+use futures::{FutureExt, Stream, StreamExt, TryStreamExt, stream};
+use wayleave_connector_api::Audience;
 
+use super::explain::{ExplainFormat, Explanation, QueryPlan, Timing};
 use crate::audit::{AuditError, AuditLog, KeyCount, Outcome, Status};
 use crate::error::Error;
 use crate::federate::{PlannedFragment, QueryRun};
@@ -63,17 +65,26 @@ pub struct FragmentReport {
 
 /// How far a running query has come.
 #[derive(Debug)]
-pub struct Progress(Arc<QueryRun>);
+pub struct Progress {
+    run: Arc<QueryRun>,
+    plan: Option<Arc<QueryPlan>>,
+}
 
 impl Progress {
     /// Rows read so far by agency, where that tells of released rows only.
     pub fn rows(&self) -> Vec<(String, u64)> {
-        self.0.shown_rows()
+        self.run.shown_rows()
+    }
+
+    /// How the query is answered, with what was measured once it has come to its end; `None` for an answer that no agency
+    /// had a part in, such as a plan.
+    pub fn explanation(&self, audience: Audience) -> Option<Explanation> {
+        self.plan.as_ref().map(|plan| plan.explanation(audience, Some(&self.run)))
     }
 
     /// Keys sent so far: from whom, to whom, how many.
     pub fn disclosed(&self) -> Vec<crate::federate::Disclosed> {
-        self.0.disclosed()
+        self.run.disclosed()
     }
 }
 
@@ -127,16 +138,15 @@ pub(super) fn agreements_of(fragment: &PlannedFragment) -> Vec<String> {
 }
 
 pub(super) fn start(
-    query_id: String,
     batches: SendableRecordBatchStream,
     run: Arc<QueryRun>,
     audit: Arc<AuditLog>,
     started: Instant,
-    notices: Vec<Notice>,
-    fragments: Vec<PlannedFragment>,
+    plan: &Arc<QueryPlan>,
 ) -> Answer {
     let schema = batches.schema();
-    let fragments = fragments
+    let fragments = plan
+        .fragments
         .iter()
         .map(|fragment| FragmentReport {
             agency: fragment.agency.clone(),
@@ -145,18 +155,18 @@ pub(super) fn start(
             keys_from: fragment.keys_from.iter().cloned().collect(),
         })
         .collect();
-    let progress = Arc::new(Progress(Arc::clone(&run)));
+    let query_id = run.query_id.clone();
+    let progress = Arc::new(Progress { run: Arc::clone(&run), plan: Some(Arc::clone(plan)) });
     let recorded = Recorded {
         batches: Some(batches),
         schema: Arc::clone(&schema),
         run,
         audit,
         started,
-        rows: 0,
         ending: None,
         ended: false,
     };
-    Answer { query_id, schema, notices, batches: Box::pin(recorded), progress, fragments }
+    Answer { query_id, schema, notices: plan.notices.clone(), batches: Box::pin(recorded), progress, fragments }
 }
 
 /// Rows that are an error from the start.
@@ -164,21 +174,49 @@ pub(super) fn failed(schema: SchemaRef, error: DataFusionError) -> SendableRecor
     Box::pin(RecordBatchStreamAdapter::new(schema, stream::iter([Err(error)])))
 }
 
-/// An answer that is text of ours, such as a plan: one row a line.
-pub(super) fn of_text(query_id: String, text: &str) -> Result<Answer, Error> {
-    let schema = Arc::new(Schema::new(vec![Field::new("plan", DataType::Utf8, false)]));
-    let lines = Arc::new(StringArray::from(text.lines().collect::<Vec<_>>()));
-    let batch = RecordBatch::try_new(Arc::clone(&schema), vec![lines])
-        .map_err(|error| Error::Execution { message: error.to_string() })?;
-    let batches = RecordBatchStreamAdapter::new(Arc::clone(&schema), stream::iter([Ok(batch)]));
-    Ok(Answer {
-        progress: Arc::new(Progress(Arc::new(QueryRun::new(&query_id)))),
+/// An answer that is text of ours, such as a plan.
+pub(super) fn of_text(query_id: String, text: &str, format: ExplainFormat) -> Answer {
+    let batch = text_batch(text, format);
+    Answer {
+        progress: Arc::new(Progress { run: Arc::new(QueryRun::new(&query_id)), plan: None }),
         query_id,
-        schema,
+        schema: text_schema(),
         notices: Vec::new(),
-        batches: Box::pin(batches),
+        batches: Box::pin(RecordBatchStreamAdapter::new(text_schema(), stream::iter([batch]))),
         fragments: Vec::new(),
-    })
+    }
+}
+
+/// The same query run for what it measures: its rows are thrown away, and its explanation is the answer.
+pub(super) fn measured(answer: Answer, audience: Audience, format: ExplainFormat, timing: Timing) -> Answer {
+    let Answer { query_id, mut batches, progress, fragments, .. } = answer;
+    let explained = Arc::clone(&progress);
+    let text = async move {
+        while batches.try_next().await?.is_some() {}
+        let explanation = explained.explanation(audience).map(|explanation| explanation.timed(timing));
+        text_batch(&explanation.map(|explanation| explanation.written(format)).unwrap_or_default(), format)
+    };
+    Answer {
+        query_id,
+        schema: text_schema(),
+        notices: Vec::new(),
+        batches: Box::pin(RecordBatchStreamAdapter::new(text_schema(), stream::once(text))),
+        progress,
+        fragments,
+    }
+}
+
+fn text_schema() -> SchemaRef {
+    Arc::new(Schema::new(vec![Field::new("plan", DataType::Utf8, false)]))
+}
+
+/// One row a line; JSON is one value.
+fn text_batch(text: &str, format: ExplainFormat) -> Result<RecordBatch, DataFusionError> {
+    let rows = match format {
+        ExplainFormat::Text => text.lines().collect(),
+        ExplainFormat::Json => vec![text],
+    };
+    Ok(RecordBatch::try_new(text_schema(), vec![Arc::new(StringArray::from(rows))])?)
 }
 
 /// What a recorded stream says last, once its outcome is on disk.
@@ -191,7 +229,6 @@ struct Recorded {
     run: Arc<QueryRun>,
     audit: Arc<AuditLog>,
     started: Instant,
-    rows: u64,
     ending: Option<Ending>,
     ended: bool,
 }
@@ -202,7 +239,7 @@ impl Recorded {
             query_id: self.run.query_id.clone(),
             status,
             error_code,
-            rows_returned: self.rows,
+            rows_returned: self.run.returned(),
             duration_ms: u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX),
             rows_read: self.run.rows(),
             keys_disclosed: self
@@ -243,11 +280,14 @@ impl Stream for Recorded {
             let Some(batches) = &mut self.batches else { return Poll::Ready(None) };
             match std::task::ready!(batches.poll_next_unpin(context)) {
                 Some(Ok(batch)) => {
-                    self.rows = self.rows.saturating_add(u64::try_from(batch.num_rows()).unwrap_or(u64::MAX));
+                    self.run.add_returned(batch.num_rows());
                     return Poll::Ready(Some(Ok(batch)));
                 }
                 Some(Err(error)) => self.end(Status::Failed, Some(error)),
-                None => self.end(Status::Completed, None),
+                None => {
+                    self.run.complete(self.started.elapsed());
+                    self.end(Status::Completed, None);
+                }
             }
         }
     }

@@ -16,25 +16,30 @@ use datafusion::catalog::TableProvider;
 use datafusion::common::{DataFusionError, SchemaError};
 use datafusion::datasource::ViewTable;
 use datafusion::execution::session_state::SessionStateBuilder;
-use datafusion::execution::{SessionState, TaskContext};
-use datafusion::logical_expr::LogicalPlan;
-use datafusion::physical_plan::{ExecutionPlan, execute_stream};
+use datafusion::execution::{FunctionRegistry, SessionState, TaskContext};
+use datafusion::physical_plan::execute_stream;
 use datafusion::prelude::SessionConfig;
 use datafusion::sql::parser::Statement;
 use datafusion::sql::sqlparser::ast;
 use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
 use datafusion::sql::sqlparser::keywords::Keyword;
-use datafusion::sql::sqlparser::tokenizer::{Token, Tokenizer};
+use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan, Tokenizer};
+use futures::TryStreamExt;
 use wayleave_connector_api::{Audience, ServerInfo};
 
 pub use answer::{Answer, FragmentReport, Notice, Progress};
+pub use explain::{
+    AgreementPlan, ConsentPlan, Does, ExplainFormat, Explanation, FragmentNumbers, FragmentPlan, Kept, KeysFrom,
+    Numbers, QueryNumbers, Role, Run, Step, StepNumbers, Timing,
+};
 
 use crate::audit::{AgreementRef, AuditLog, Disclosure, Intent, Refusal, SourceStatement};
 use crate::catalog::Agencies;
 use crate::config::{Config, Limits, ViewConfig};
 use crate::error::Error;
 use crate::execution::{Memory, MemoryLimits, MemoryUse, QueryMemory, physical_rules};
-use crate::federate::{PlannedFragment, PushdownLevel, QueryRun, federate, plan_physical, planned_fragments};
+use crate::expression::{OverflowIsAnError, exact_sum};
+use crate::federate::{PushdownLevel, QueryRun, federate, plan_physical, planned_fragments};
 use crate::names::QualifiedTable;
 use crate::policy::files::PolicySet;
 use crate::policy::{Clock, EnforcedPlan, Policy};
@@ -42,6 +47,7 @@ use crate::registry;
 use crate::session::Session;
 use crate::unified::unified_sql;
 use catalogs::{Catalogs, HOME, SessionNames, UNIFIED};
+use explain::{QueryPlan, Request};
 
 /// How long an agency may take to answer whether it is there.
 const PING_DEADLINE: Duration = Duration::from_secs(10);
@@ -95,11 +101,7 @@ enum Mention {
 
 /// A query, planned and proven, with nothing sent yet.
 struct Planned {
-    enforced: EnforcedPlan,
-    plan: LogicalPlan,
-    physical: Arc<dyn ExecutionPlan>,
-    fragments: Vec<PlannedFragment>,
-    notices: Vec<Notice>,
+    query: Arc<QueryPlan>,
     state: SessionState,
 }
 
@@ -123,7 +125,7 @@ impl Engine {
         let audit = Arc::new(AuditLog::open(&config.audit.directory)?);
         let policy = Arc::new(Policy::new(set, agencies, config.pseudonyms.clone(), clock));
         let memory = Memory::new(&memory_limits(&config.limits))?;
-        let base = base_state(&memory);
+        let base = base_state(&memory)?;
         Ok(Self { policy, views: config.views, audit, base, memory, pushdown: PushdownLevel::Full })
     }
 
@@ -146,46 +148,80 @@ impl Engine {
     /// then nothing is sent.
     pub async fn query(&self, session: &Session, sql: &str) -> Result<Answer, Error> {
         let query_id = uuid::Uuid::now_v7().to_string();
-        let statement = parse(sql, &self.base)?;
-        if let Some(explained) = explained_query(&statement)? {
-            let text = self.explain_statement(session, &query_id, sql, explained, Audience::Asker).await?;
-            return answer::of_text(query_id, &text);
-        }
+        let (request, statement) = parse(sql, &self.base)?;
         let planned = self.planned(session, &query_id, sql, statement).await?;
-        self.audit.intent(intent(session, &query_id, sql, &planned, &self.policy.set().hash)).await?;
-        let run = Arc::new(QueryRun::new(&query_id));
+        match request {
+            None => self.start(session, &query_id, sql, &planned).await,
+            Some(Request { run: Run::Planned, format, .. }) => {
+                let explanation = planned.query.explanation(Audience::Asker, None);
+                Ok(answer::of_text(query_id, &explanation.written(format), format))
+            }
+            Some(Request { run: Run::Analyzed, format, timing, .. }) => {
+                let answer = self.start(session, &query_id, sql, &planned).await?;
+                Ok(answer::measured(answer, Audience::Asker, format, timing))
+            }
+        }
+    }
+
+    /// Records the intent of a planned query, and starts it.
+    async fn start(&self, session: &Session, query_id: &str, sql: &str, planned: &Planned) -> Result<Answer, Error> {
+        let query = &planned.query;
+        self.audit.intent(intent(session, query_id, sql, query, &self.policy.set().hash)).await?;
+        let run = Arc::new(QueryRun::new(query_id));
         let memory = Arc::new(self.memory.for_query(planned.state.runtime_env())?);
         let context = task_context(&planned.state, &run, &memory);
         let started = Instant::now();
         // A plan that cannot start is an answer that fails at once, so that its outcome is recorded like any other.
-        let batches = execute_stream(Arc::clone(&planned.physical), context)
-            .unwrap_or_else(|error| answer::failed(planned.physical.schema(), error));
+        let batches = execute_stream(Arc::clone(&query.physical), context)
+            .unwrap_or_else(|error| answer::failed(query.physical.schema(), error));
         let batches = memory.explained(batches);
-        Ok(answer::start(query_id, batches, run, Arc::clone(&self.audit), started, planned.notices, planned.fragments))
+        Ok(answer::start(batches, run, Arc::clone(&self.audit), started, query))
     }
 
     /// How a query would be answered: which agency receives which SQL, what stays here, and under which agreements. No
-    /// source is asked for a row.
+    /// source is asked for a row. `sql` is a query, or an EXPLAIN of one, whose options count then.
     ///
     /// # Errors
     /// As [`Engine::query`].
     pub async fn explain(&self, session: &Session, sql: &str, audience: Audience) -> Result<String, Error> {
-        let query_id = uuid::Uuid::now_v7().to_string();
-        let statement = parse(sql, &self.base)?;
-        let statement = explained_query(&statement)?.unwrap_or(statement);
-        self.explain_statement(session, &query_id, sql, statement, audience).await
+        let (request, statement) = parse(sql, &self.base)?;
+        let Request { run, format, timing, .. } = request.unwrap_or_default();
+        let explanation = self.explanation_of(session, sql, statement, audience, run).await?;
+        Ok(explanation.timed(timing).written(format))
     }
 
-    async fn explain_statement(
+    /// [`Engine::explain`] as a value. [`Run::Analyzed`] runs the query like any other, with its audit records, throws its
+    /// rows away and tells what was measured.
+    ///
+    /// # Errors
+    /// As [`Engine::query`]; where the query is run, whatever it fails by.
+    pub async fn explanation(
         &self,
         session: &Session,
-        query_id: &str,
+        sql: &str,
+        audience: Audience,
+        run: Run,
+    ) -> Result<Explanation, Error> {
+        let (_, statement) = parse(sql, &self.base)?;
+        self.explanation_of(session, sql, statement, audience, run).await
+    }
+
+    async fn explanation_of(
+        &self,
+        session: &Session,
         sql: &str,
         statement: Statement,
         audience: Audience,
-    ) -> Result<String, Error> {
-        let planned = self.planned(session, query_id, sql, statement).await?;
-        Ok(explain::text(&planned.plan, &planned.fragments, &planned.notices, &planned.enforced, audience))
+        run: Run,
+    ) -> Result<Explanation, Error> {
+        let query_id = uuid::Uuid::now_v7().to_string();
+        let planned = self.planned(session, &query_id, sql, statement).await?;
+        if run == Run::Planned {
+            return Ok(planned.query.explanation(audience, None));
+        }
+        let Answer { mut batches, progress, .. } = self.start(session, &query_id, sql, &planned).await?;
+        while batches.try_next().await?.is_some() {}
+        Ok(progress.explanation(audience).unwrap_or_else(|| planned.query.explanation(audience, None)))
     }
 
     /// Plans a statement; what policy refuses is recorded.
@@ -216,6 +252,7 @@ impl Engine {
     }
 
     async fn plan(&self, session: &Session, statement: Statement) -> Result<Planned, Error> {
+        let started = Instant::now();
         let mut names = Arc::new(SessionNames::new(Arc::clone(&self.policy), session.clone(), self.base.clone()));
         let mut notices = Vec::new();
         let mut state = session_state(&self.base, &names);
@@ -235,18 +272,29 @@ impl Engine {
             names = Arc::new(names.with_views(providers));
             state = session_state(&self.base, &names);
         }
-        let plan = state.statement_to_plan(statement).await.map_err(|error| planning_error(&error, &names))?;
+        let raw = state.statement_to_plan(statement).await.map_err(|error| planning_error(&error, &names))?;
         // Types are settled before policy looks at expressions, so that it sees every cast that will run.
         let plan = state
             .analyzer()
-            .execute_and_check(plan, state.config_options(), |_, _| {})
+            .execute_and_check(raw.clone(), state.config_options(), |_, _| {})
             .map_err(|error| planning_error(&error, &names))?;
         let enforced = EnforcedPlan::build(plan)?.optimize(&state)?;
         let federated = federate(&enforced, self.pushdown)?;
         let physical = plan_physical(&federated, &state).await?;
         let fragments = planned_fragments(&federated.plan)?;
         notices.extend(enforced.notices().into_iter().map(|text| Notice { text }));
-        Ok(Planned { enforced, plan: federated.plan, physical, fragments, notices, state })
+        let query = QueryPlan {
+            raw,
+            optimized: enforced.plan().clone(),
+            federated: federated.plan,
+            physical,
+            fragments,
+            kept: federated.kept,
+            agreements: enforced.agreements(),
+            notices,
+            planning: started.elapsed(),
+        };
+        Ok(Planned { query: Arc::new(query), state })
     }
 
     /// The views that a statement may need.
@@ -426,7 +474,7 @@ fn memory_limits(limits: &Limits) -> MemoryLimits {
     }
 }
 
-fn base_state(memory: &Memory) -> SessionState {
+fn base_state(memory: &Memory) -> Result<SessionState, Error> {
     let mut config = SessionConfig::new()
         .with_default_catalog_and_schema(HOME, UNIFIED)
         .with_create_default_catalog_and_schema(false)
@@ -437,10 +485,15 @@ fn base_state(memory: &Memory) -> SessionState {
     options.sql_parser.parse_float_as_decimal = true;
     options.sql_parser.map_string_types_to_utf8view = false;
     memory.configure(options);
-    SessionStateBuilder::new_with_default_features()
+    let mut state = SessionStateBuilder::new_with_default_features()
         .with_config(config)
         .with_physical_optimizer_rules(physical_rules())
-        .build()
+        .with_analyzer_rule(Arc::new(OverflowIsAnError))
+        .build();
+    state
+        .register_udaf(Arc::new(exact_sum()))
+        .map_err(|error| Error::Execution { message: error.strip_backtrace() })?;
+    Ok(state)
 }
 
 fn session_state(base: &SessionState, names: &Arc<SessionNames>) -> SessionState {
@@ -459,13 +512,10 @@ fn task_context(state: &SessionState, run: &Arc<QueryRun>, memory: &Arc<QueryMem
 const MOST_OPERATORS: usize = 1_000;
 
 /// Refuses what would take planning too deep, before anything descends into it.
-fn check_size(sql: &str) -> Result<(), Error> {
-    let tokens = Tokenizer::new(&PostgreSqlDialect {}, sql)
-        .tokenize()
-        .map_err(|error| Error::Syntax { message: error.to_string() })?;
+fn check_size(tokens: &[TokenWithSpan]) -> Result<(), Error> {
     let operators = tokens
         .iter()
-        .filter(|token| match token {
+        .filter(|token| match &token.token {
             Token::Word(word) => matches!(word.keyword, Keyword::AND | Keyword::OR | Keyword::NOT | Keyword::UNION),
             Token::Plus | Token::Minus | Token::Mul | Token::Div | Token::Mod | Token::StringConcat => true,
             _ => false,
@@ -477,47 +527,34 @@ fn check_size(sql: &str) -> Result<(), Error> {
     Ok(())
 }
 
-fn parse(sql: &str, state: &SessionState) -> Result<Statement, Error> {
-    check_size(sql)?;
+/// Reads a statement: what is to be explained of it, if it is an EXPLAIN, and the query.
+fn parse(sql: &str, state: &SessionState) -> Result<(Option<Request>, Statement), Error> {
+    let tokens = Tokenizer::new(&PostgreSqlDialect {}, sql)
+        .tokenize_with_location()
+        .map_err(|error| Error::Syntax { message: error.to_string() })?;
+    check_size(&tokens)?;
+    let request = Request::parse(sql, &tokens)?;
     let dialect = state.config_options().sql_parser.dialect;
-    let statement =
-        state.sql_to_statement(sql, &dialect).map_err(|error| Error::Syntax { message: error.strip_backtrace() })?;
+    let statement = state
+        .sql_to_statement(request.as_ref().map_or(sql, |request| &request.query), &dialect)
+        .map_err(|error| Error::Syntax { message: error.strip_backtrace() })?;
     let refused = |statement: &str| Err(Error::NotAQuery { statement: statement.to_owned() });
     match &statement {
-        Statement::Statement(inner) => match inner.as_ref() {
-            ast::Statement::Query(_) | ast::Statement::ShowTables { .. } | ast::Statement::ShowColumns { .. } => {}
-            ast::Statement::Explain { .. } => return Ok(statement),
-            other => {
+        Statement::Statement(inner) => match (inner.as_ref(), &request) {
+            (ast::Statement::Query(_), _)
+            | (ast::Statement::ShowTables { .. } | ast::Statement::ShowColumns { .. }, None) => {}
+            (_, Some(_)) => return refused("EXPLAIN of what is no query"),
+            (other, None) => {
                 let text = other.to_string();
                 return refused(text.split_whitespace().next().unwrap_or("this statement"));
             }
         },
-        Statement::Explain(_) => {}
+        Statement::Explain(_) => return refused("EXPLAIN of what is no query"),
         Statement::CreateExternalTable(_) => return refused("CREATE EXTERNAL TABLE"),
         Statement::CopyTo(_) => return refused("COPY"),
         Statement::Reset(_) => return refused("RESET"),
     }
-    Ok(statement)
-}
-
-/// The query inside an EXPLAIN.
-fn explained_query(statement: &Statement) -> Result<Option<Statement>, Error> {
-    let refused = |what: &str| Err(Error::NotAQuery { statement: what.to_owned() });
-    let (inner, analyze) = match statement {
-        Statement::Explain(explain) => (explain.statement.as_ref().clone(), explain.options.analyze),
-        Statement::Statement(inner) => match inner.as_ref() {
-            ast::Statement::Explain { statement, analyze, .. } => (Statement::Statement(statement.clone()), *analyze),
-            _ => return Ok(None),
-        },
-        _ => return Ok(None),
-    };
-    if analyze {
-        return refused("EXPLAIN ANALYZE");
-    }
-    match &inner {
-        Statement::Statement(query) if matches!(query.as_ref(), ast::Statement::Query(_)) => Ok(Some(inner)),
-        _ => refused("EXPLAIN of what is no query"),
-    }
+    Ok((request, statement))
 }
 
 /// A planning failure in the terms of policy where it is one: a name that is not there is a name that is not released.
@@ -562,10 +599,9 @@ fn planning_error(error: &DataFusionError, names: &SessionNames) -> Error {
     Error::Plan { message: error.strip_backtrace() }
 }
 
-fn intent(session: &Session, query_id: &str, sql: &str, planned: &Planned, policy_hash: &str) -> Intent {
-    let agreements = planned.enforced.agreements();
+fn intent(session: &Session, query_id: &str, sql: &str, query: &QueryPlan, policy_hash: &str) -> Intent {
     let mut disclosures = Vec::new();
-    for fragment in &planned.fragments {
+    for fragment in &query.fragments {
         for from in &fragment.keys_from {
             disclosures.push(Disclosure {
                 from: from.clone(),
@@ -584,11 +620,12 @@ fn intent(session: &Session, query_id: &str, sql: &str, planned: &Planned, polic
         reason: session.reason.clone(),
         sql: sql.to_owned(),
         policy_hash: policy_hash.to_owned(),
-        agreements: agreements
+        agreements: query
+            .agreements
             .values()
             .map(|agreement| AgreementRef { id: agreement.id.clone(), hash: agreement.hash.clone() })
             .collect(),
-        statements: planned
+        statements: query
             .fragments
             .iter()
             .map(|fragment| SourceStatement {

@@ -3,12 +3,28 @@
 //! In: a logical expression over a relation's columns. Out: the same expression in the connectors' algebra, in which
 //! nothing can fail, or the reason why it stays here. What has no arm of its own stays local: nothing is passed through.
 
+mod arithmetic;
+mod average;
+mod comparison;
+mod function;
+mod literal;
+mod overflow;
+mod sum;
+
 use datafusion::arrow::datatypes::DataType;
-use datafusion::common::{DFSchema, ScalarValue};
-use datafusion::logical_expr::expr::{Between, BinaryExpr, Case, Cast, InList, Like, ScalarFunction};
+use datafusion::common::DFSchema;
+use datafusion::logical_expr::expr::{Between, BinaryExpr, Case, Cast, InList, Like};
 use datafusion::logical_expr::{Expr, Operator};
 use wayleave_connector_api as source;
 use wayleave_connector_api::{CompareOp, Dialect, OutputColumn, Support, Value};
+
+pub use average::{INTEGER_AS_DECIMAL, finished_average};
+pub use overflow::OverflowIsAnError;
+pub use sum::exact_sum;
+
+use comparison::compare;
+use function::translate_function;
+use literal::literal;
 
 /// Why an expression stays in the engine, in the words that EXPLAIN shows.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -106,7 +122,7 @@ pub fn cannot_fail(expr: &Expr, schema: &DFSchema) -> bool {
             let never_refused = (counts && matches!(to, DataType::Float32 | DataType::Float64))
                 || (from == DataType::Int32 && *to == DataType::Date32)
                 || (matches!(from, DataType::Decimal128(..) | DataType::Decimal256(..)) && *to == DataType::Float64);
-            let exact = from == *to || is_text(to) || widens(&from, to) || widens_decimal(&from, to);
+            let exact = from == *to || is_text(to) || source::widens(&from, to);
             safe(&cast.expr) && (exact || never_refused)
         }
         Expr::Case(case) => {
@@ -128,25 +144,6 @@ pub fn holds_subquery(expr: &Expr) -> bool {
     .unwrap_or(true)
 }
 
-/// Whether every decimal (or integer) of the first type is one of the second, digit for digit.
-fn widens_decimal(from: &DataType, to: &DataType) -> bool {
-    let digits = |data_type: &DataType| match data_type {
-        DataType::Decimal128(precision, scale) | DataType::Decimal256(precision, scale) => {
-            Some((i16::from(*precision) - i16::from(*scale), i16::from(*scale)))
-        }
-        DataType::Int16 => Some((5, 0)),
-        DataType::Int32 => Some((10, 0)),
-        DataType::Int64 => Some((19, 0)),
-        _ => None,
-    };
-    match (digits(from), digits(to), to) {
-        (Some((whole, scale)), Some((to_whole, to_scale)), DataType::Decimal128(..) | DataType::Decimal256(..)) => {
-            whole <= to_whole && scale <= to_scale
-        }
-        _ => false,
-    }
-}
-
 fn translate(expr: &Expr, schema: &DFSchema) -> Result<source::Expr, KeptHere> {
     let boxed = |expr: &Expr| translate(expr, schema).map(Box::new);
     match expr {
@@ -161,25 +158,17 @@ fn translate(expr: &Expr, schema: &DFSchema) -> Result<source::Expr, KeptHere> {
         Expr::Not(inner) => Ok(source::Expr::Not(boxed(inner)?)),
         Expr::IsNull(inner) | Expr::IsUnknown(inner) => Ok(source::Expr::IsNull(boxed(inner)?)),
         Expr::IsNotNull(inner) | Expr::IsNotUnknown(inner) => Ok(source::Expr::IsNotNull(boxed(inner)?)),
-        Expr::IsTrue(inner) => {
-            let inner = translate(inner, schema)?;
-            Ok(source::Expr::And(vec![source::Expr::IsNotNull(Box::new(inner.clone())), inner]))
-        }
-        Expr::IsFalse(inner) => {
-            let inner = translate(inner, schema)?;
-            let negated = source::Expr::Not(Box::new(inner.clone()));
-            Ok(source::Expr::And(vec![source::Expr::IsNotNull(Box::new(inner)), negated]))
-        }
+        Expr::IsTrue(inner) => Ok(is_true(translate(inner, schema)?)),
+        Expr::IsFalse(inner) => Ok(is_false(translate(inner, schema)?)),
+        Expr::IsNotTrue(inner) => Ok(source::Expr::Not(Box::new(is_true(translate(inner, schema)?)))),
+        Expr::IsNotFalse(inner) => Ok(source::Expr::Not(Box::new(is_false(translate(inner, schema)?)))),
         Expr::Between(between) => translate_between(between, schema),
         Expr::InList(in_list) => translate_in_list(in_list, schema),
         Expr::Case(case) => translate_case(case, schema),
         Expr::Cast(cast) => translate_cast(cast, schema),
         Expr::ScalarFunction(function) => translate_function(function, schema),
-        Expr::IsNotTrue(_) | Expr::IsNotFalse(_) => {
-            Err(KeptHere::because("IS NOT TRUE and IS NOT FALSE are evaluated here"))
-        }
         Expr::SimilarTo(_) => Err(KeptHere::because("SIMILAR TO is evaluated here")),
-        Expr::Negative(_) => Err(KeptHere::because("negation can overflow")),
+        Expr::Negative(inner) => arithmetic::negated(inner, schema),
         Expr::TryCast(_) => Err(KeptHere::because("a cast that can fail is evaluated on released rows only")),
         Expr::ScalarVariable(..) | Expr::Placeholder(_) => {
             Err(KeptHere::because("its value is not known to the source"))
@@ -215,13 +204,27 @@ fn translate_binary(binary: &BinaryExpr, schema: &DFSchema) -> Result<source::Ex
         Operator::LtEq => CompareOp::LessOrEqual,
         Operator::Gt => CompareOp::Greater,
         Operator::GtEq => CompareOp::GreaterOrEqual,
-        Operator::Divide | Operator::Modulo => {
-            return Err(KeptHere::because("division can fail, and may be evaluated on released rows only"));
+        Operator::IsDistinctFrom => {
+            return Ok(source::Expr::Not(Box::new(comparison::same(&binary.left, &binary.right, schema)?)));
         }
+        Operator::IsNotDistinctFrom => return comparison::same(&binary.left, &binary.right, schema),
+        Operator::Plus | Operator::Minus | Operator::Multiply | Operator::Divide | Operator::Modulo => {
+            return arithmetic::translate_arithmetic(binary, schema);
+        }
+        Operator::StringConcat => return function::concatenated(&binary.left, &binary.right, schema),
         other => return Err(KeptHere::because(format!("operator {other} is evaluated here"))),
     };
-    same_type(&binary.left, &binary.right, schema)?;
-    Ok(source::Expr::compare(op, translate(&binary.left, schema)?, translate(&binary.right, schema)?))
+    compare(op, &binary.left, &binary.right, schema)
+}
+
+/// Never NULL.
+fn is_true(expr: source::Expr) -> source::Expr {
+    source::Expr::And(vec![source::Expr::IsNotNull(Box::new(expr.clone())), expr])
+}
+
+fn is_false(expr: source::Expr) -> source::Expr {
+    let negated = source::Expr::Not(Box::new(expr.clone()));
+    source::Expr::And(vec![source::Expr::IsNotNull(Box::new(expr)), negated])
 }
 
 /// The operands of a chain such as `a OR b OR c`, in order. Walked without recursion: a chain may have thousands.
@@ -239,7 +242,7 @@ fn chain(binary: &BinaryExpr, op: Operator) -> Vec<&Expr> {
 
 fn translate_like(like: &Like, schema: &DFSchema) -> Result<source::Expr, KeptHere> {
     if like.case_insensitive {
-        return Err(KeptHere::because("ILIKE folds case by each system's own rules"));
+        return Err(KeptHere::because("ILIKE folds upper and lower case by each system's own rules"));
     }
     if like.escape_char.is_some_and(|escape| escape != '\\') {
         return Err(KeptHere::because("an escape character of its own is evaluated here"));
@@ -255,11 +258,8 @@ fn translate_like(like: &Like, schema: &DFSchema) -> Result<source::Expr, KeptHe
 }
 
 fn translate_between(between: &Between, schema: &DFSchema) -> Result<source::Expr, KeptHere> {
-    same_type(&between.expr, &between.low, schema)?;
-    same_type(&between.expr, &between.high, schema)?;
-    let expr = translate(&between.expr, schema)?;
-    let low = source::Expr::compare(CompareOp::GreaterOrEqual, expr.clone(), translate(&between.low, schema)?);
-    let high = source::Expr::compare(CompareOp::LessOrEqual, expr, translate(&between.high, schema)?);
+    let low = compare(CompareOp::GreaterOrEqual, &between.expr, &between.low, schema)?;
+    let high = compare(CompareOp::LessOrEqual, &between.expr, &between.high, schema)?;
     let both = source::Expr::And(vec![low, high]);
     Ok(if between.negated { source::Expr::Not(Box::new(both)) } else { both })
 }
@@ -288,10 +288,7 @@ fn translate_case(case: &Case, schema: &DFSchema) -> Result<source::Expr, KeptHe
         .map(|(when, then)| {
             let condition = match &case.expr {
                 None => translate(when, schema)?,
-                Some(subject) => {
-                    same_type(subject, when, schema)?;
-                    source::Expr::equal(translate(subject, schema)?, translate(when, schema)?)
-                }
+                Some(subject) => compare(CompareOp::Equal, subject, when, schema)?,
             };
             Ok((condition, translate(then, schema)?))
         })
@@ -307,20 +304,12 @@ fn translate_cast(cast: &Cast, schema: &DFSchema) -> Result<source::Expr, KeptHe
     if from == *to || (is_text(&from) && is_text(to)) {
         return Ok(inner);
     }
-    if widens(&from, to) {
+    if source::widens(&from, to) {
         return Ok(source::Expr::Widen { expr: Box::new(inner), to: to.clone() });
     }
-    Err(KeptHere::because("a cast that can fail is evaluated on released rows only"))
-}
-
-fn translate_function(function: &ScalarFunction, schema: &DFSchema) -> Result<source::Expr, KeptHere> {
-    match function.name() {
-        "coalesce" => {
-            let parts = function.args.iter().map(|arg| translate(arg, schema)).collect::<Result<Vec<_>, _>>()?;
-            Ok(source::Expr::Coalesce(parts))
-        }
-        name => Err(KeptHere::because(format!("function `{name}` is evaluated here, on released rows only"))),
-    }
+    Err(KeptHere::because(format!(
+        "a cast from {from} to {to} can fail or lose digits, and is made on released rows only"
+    )))
 }
 
 fn same_type(left: &Expr, right: &Expr, schema: &DFSchema) -> Result<(), KeptHere> {
@@ -339,56 +328,4 @@ fn type_of(expr: &Expr, schema: &DFSchema) -> Result<DataType, KeptHere> {
 
 fn is_text(data_type: &DataType) -> bool {
     matches!(data_type, DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View)
-}
-
-fn widens(from: &DataType, to: &DataType) -> bool {
-    matches!(
-        (from, to),
-        (DataType::Int16, DataType::Int32 | DataType::Int64)
-            | (DataType::Int32, DataType::Int64)
-            | (DataType::Float32, DataType::Float64)
-    )
-}
-
-/// A constant in the connectors' terms.
-fn literal(value: &ScalarValue) -> Result<Value, KeptHere> {
-    if value.is_null() {
-        let data_type = if is_text(&value.data_type()) { DataType::Utf8 } else { value.data_type() };
-        return Ok(Value::Null(data_type));
-    }
-    let zoned = |zone: &Option<std::sync::Arc<str>>| match zone.as_deref() {
-        None => Ok(false),
-        Some("UTC" | "+00:00" | "+00") => Ok(true),
-        Some(_) => Err(KeptHere::because("a timestamp in another zone than UTC is compared here")),
-    };
-    Ok(match value {
-        ScalarValue::Boolean(Some(value)) => Value::Boolean(*value),
-        ScalarValue::Int8(Some(value)) => Value::Int16(i16::from(*value)),
-        ScalarValue::Int16(Some(value)) => Value::Int16(*value),
-        ScalarValue::Int32(Some(value)) => Value::Int32(*value),
-        ScalarValue::Int64(Some(value)) => Value::Int64(*value),
-        ScalarValue::Float32(Some(value)) => Value::Float32(*value),
-        ScalarValue::Float64(Some(value)) => Value::Float64(*value),
-        ScalarValue::Decimal128(Some(unscaled), precision, scale) => {
-            Value::Decimal128 { unscaled: *unscaled, precision: *precision, scale: *scale }
-        }
-        ScalarValue::Decimal256(Some(unscaled), precision, scale) => {
-            Value::Decimal256 { unscaled: *unscaled, precision: *precision, scale: *scale }
-        }
-        ScalarValue::Utf8(Some(text)) | ScalarValue::LargeUtf8(Some(text)) | ScalarValue::Utf8View(Some(text)) => {
-            Value::Text(text.clone())
-        }
-        ScalarValue::Binary(Some(bytes)) => Value::Binary(bytes.clone()),
-        ScalarValue::Date32(Some(days)) => Value::Date(*days),
-        ScalarValue::Time64Microsecond(Some(microseconds)) => Value::Time(*microseconds),
-        ScalarValue::TimestampMicrosecond(Some(microseconds), zone) => {
-            Value::Timestamp { microseconds: *microseconds, zoned: zoned(zone)? }
-        }
-        ScalarValue::TimestampNanosecond(Some(nanoseconds), zone) if nanoseconds % 1_000 == 0 => {
-            Value::Timestamp { microseconds: nanoseconds / 1_000, zoned: zoned(zone)? }
-        }
-        other => {
-            return Err(KeptHere::because(format!("a constant of type {} is compared here", other.data_type())));
-        }
-    })
 }

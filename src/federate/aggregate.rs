@@ -13,7 +13,7 @@ use super::estimate;
 use super::grouping_sets::grouping_sets_at_source;
 use super::kept::listed;
 use super::piece::{Carved, Piece, deliverable};
-use crate::expression::{KeptHere, push_exact};
+use crate::expression::{INTEGER_AS_DECIMAL, KeptHere, push_exact};
 
 impl Carver {
     pub(super) fn aggregate(&self, aggregate: &Aggregate) -> Result<Carved, DataFusionError> {
@@ -95,6 +95,9 @@ pub(super) fn aggregate_call(
         "sum" => AggregateFunction::Sum,
         "min" => AggregateFunction::Min,
         "max" => AggregateFunction::Max,
+        // The least of booleans is whether all are true, the greatest whether any is.
+        "bool_and" => AggregateFunction::Min,
+        "bool_or" => AggregateFunction::Max,
         other => return Err(KeptHere(format!("aggregate `{other}` is made here"))),
     };
     let [argument] = params.args.as_slice() else {
@@ -102,6 +105,13 @@ pub(super) fn aggregate_call(
     };
     let argument = match (function, argument) {
         (AggregateFunction::Count, Expr::Literal(value, _)) if !value.is_null() && !params.distinct => None,
+        // A source sums integers as they are, into as many digits as it takes.
+        (AggregateFunction::Sum, Expr::Cast(cast)) if *cast.field.data_type() == INTEGER_AS_DECIMAL => {
+            match push_exact(&cast.expr, &piece.schema, outputs, dialect) {
+                Ok(integer) if integer.output(outputs).data_type.is_integer() => Some(integer),
+                _ => Some(push_exact(argument, &piece.schema, outputs, dialect)?),
+            }
+        }
         _ => Some(push_exact(argument, &piece.schema, outputs, dialect)?),
     };
     let filter =

@@ -17,6 +17,7 @@ use wayleave_connector_api as source;
 use wayleave_connector_api::{Relation, Support};
 
 use super::estimate;
+use super::exact_average::averages_as_sums;
 use super::join::{keyed_join, receivers};
 use super::join_at_source::join_at_source;
 use super::kept::{Kept, written};
@@ -55,10 +56,12 @@ pub struct FederatedPlan {
 pub fn federate(enforced: &EnforcedPlan, level: PushdownLevel) -> Result<FederatedPlan, Error> {
     let carver = Carver { level, kept: RefCell::default() };
     let failed = |error: DataFusionError| Error::Plan { message: error.strip_backtrace() };
-    let plan = match level {
-        PushdownLevel::Full => rearrange(enforced.plan()).map_err(failed)?,
-        PushdownLevel::ReleasedRelations => enforced.plan().clone(),
-    };
+    let plan = averages_as_sums(enforced.plan().clone())
+        .and_then(|plan| match level {
+            PushdownLevel::Full => rearrange(&plan),
+            PushdownLevel::ReleasedRelations => Ok(plan),
+        })
+        .map_err(failed)?;
     let plan = carver.carve(&plan).and_then(|carved| carver.close(carved)).map_err(failed)?;
     Ok(FederatedPlan { plan, obligations: enforced.obligations(), kept: carver.kept.into_inner() })
 }

@@ -23,6 +23,7 @@ use wayleave_connector_api::{
 
 use super::estimate;
 use super::keys::KeySet;
+use super::meter::metered;
 use super::node::{Counting, FragmentNode, Origin};
 use super::run::QueryRun;
 use crate::catalog::Agency;
@@ -34,6 +35,8 @@ const KEYS_PER_STATEMENT: usize = 20_000;
 /// A fragment, ready to run: one partition, opened when it is first polled.
 #[derive(Debug)]
 pub struct FragmentExec {
+    /// The id of the [`FragmentNode`] that it runs.
+    pub id: u64,
     pub agency: Arc<Agency>,
     pub origins: Vec<Origin>,
     fragment: Fragment,
@@ -72,6 +75,7 @@ impl FragmentExec {
             Boundedness::Bounded,
         ));
         Self {
+            id: node.id(),
             agency: Arc::clone(&node.agency),
             origins: node.origins.clone(),
             fragment: node.fragment.clone(),
@@ -99,6 +103,7 @@ impl FragmentExec {
     /// The same fragment once join keys are known: `None` reads it whole, no key sends no statement and has no rows.
     pub(super) fn narrowed(&self, keys: Option<Arc<KeySet>>) -> Self {
         Self {
+            id: self.id,
             agency: Arc::clone(&self.agency),
             origins: self.origins.clone(),
             fragment: self.fragment.clone(),
@@ -121,7 +126,7 @@ impl FragmentExec {
         };
         let agency = Arc::clone(&self.agency);
         let delivered = Arc::clone(&schema);
-        let counting = self.counting;
+        let (id, counting) = (self.id, self.counting);
         let batches = stream::iter(chunks)
             .then(move |chunk| {
                 let keys = chunk.map(|(keys, places)| keys.some(places));
@@ -136,7 +141,7 @@ impl FragmentExec {
                     let sql = render_fragment(agency.dialect(), &fragment, keys.as_deref(), Audience::Source);
                     let statement =
                         Statement { sql, schema: Arc::clone(&fragment.schema), query_id: run.query_id.clone() };
-                    run.add_statement();
+                    run.add_statement(id);
                     let batches = agency.connector.query(statement).await.map_err(|error| failed(&agency, error))?;
                     Ok::<_, DataFusionError>(batches.map(move |batch| {
                         let batch = batch.map_err(|error| failed(&agency, error))?;
@@ -233,7 +238,8 @@ impl ExecutionPlan for FragmentExec {
         if partition != 0 {
             return internal_err!("a fragment has one partition");
         }
-        Ok(self.open(run_of(&context)?))
+        let run = run_of(&context)?;
+        Ok(metered(Arc::clone(&run), self.id, self.open(run)))
     }
 
     fn partition_statistics(&self, _partition: Option<usize>) -> Result<Arc<Statistics>, DataFusionError> {

@@ -17,12 +17,14 @@ use datafusion::physical_expr::{Distribution, EquivalenceProperties, Partitionin
 use datafusion::physical_plan::execution_plan::{Boundedness, EmissionType};
 use datafusion::physical_plan::joins::utils::{JoinFilter, JoinOn};
 use datafusion::physical_plan::joins::{HashJoinExec, PartitionMode};
+use datafusion::physical_plan::metrics::{BaselineMetrics, ExecutionPlanMetricsSet, MetricsSet};
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{
     DisplayAs, DisplayFormatType, ExecutionPlan, InputDistributionRequirements, PlanProperties,
 };
 use futures::{TryStreamExt, stream};
 
+use super::estimate::count;
 use super::fragment_exec::{FragmentExec, run_of};
 use super::keys::{Held, KeyCollector};
 use super::node::Side;
@@ -40,6 +42,7 @@ pub struct KeyedJoinExec {
     pub(super) giver: Arc<dyn ExecutionPlan>,
     pub(super) join: KeyedJoin,
     properties: Arc<PlanProperties>,
+    metrics: ExecutionPlanMetricsSet,
 }
 
 /// What does not change when the giver is replanned.
@@ -64,7 +67,7 @@ impl KeyedJoinExec {
             EmissionType::Final,
             Boundedness::Bounded,
         ));
-        Self { giver, join, properties }
+        Self { giver, join, properties, metrics: ExecutionPlanMetricsSet::new() }
     }
 
     /// The fragment that waits for keys.
@@ -97,6 +100,9 @@ impl KeyedJoin {
         while let Some(batch) = giver.try_next().await? {
             if let Some(found) = &mut keys {
                 found.add(&batch, given_column)?;
+                if is_many(found.len()) {
+                    run.decided_by_statistics(self.receiver.id);
+                }
                 if self.scan_is_cheaper(found.len()) {
                     keys = None;
                 } else if found.hold() == Held::No {
@@ -113,11 +119,12 @@ impl KeyedJoin {
         let collected = collector.finish()?;
         let keys = keys.map(KeyCollector::finish).transpose()?.map(Arc::new);
         if let Some(keys) = keys.as_ref().filter(|keys| keys.len() > 0) {
-            run.add_disclosure(Disclosed {
+            let disclosed = Disclosed {
                 from: self.discloses.clone(),
                 to: self.receiver.agency.name.clone(),
                 keys: u64::try_from(keys.len()).unwrap_or(u64::MAX),
-            });
+            };
+            run.add_disclosure(self.receiver.id, disclosed);
         }
         let received = self.receiver.narrowed(keys).execute(0, context)?;
         let joined = collected.join(received)?;
@@ -151,9 +158,13 @@ impl KeyedJoin {
 
     /// Whether so many keys cost the receiver more than reading it whole. More of them only make it worse.
     fn scan_is_cheaper(&self, keys: usize) -> bool {
-        let count = u32::try_from(keys).map_or(f64::from(u32::MAX), f64::from);
-        count > ALWAYS_SENT && count > self.receiver.rows() * SCAN_SHARE
+        is_many(keys) && count(keys) > self.receiver.rows() * SCAN_SHARE
     }
+}
+
+/// Whether there are so many keys that the receiver's size decides what is done with them.
+fn is_many(keys: usize) -> bool {
+    count(keys) > ALWAYS_SENT
 }
 
 fn column(plan: &Arc<dyn ExecutionPlan>, position: usize) -> Result<Arc<dyn PhysicalExpr>, DataFusionError> {
@@ -212,6 +223,10 @@ impl ExecutionPlan for KeyedJoinExec {
         }
     }
 
+    fn metrics(&self) -> Option<MetricsSet> {
+        Some(self.metrics.clone_inner())
+    }
+
     fn execute(
         &self,
         partition: usize,
@@ -224,7 +239,10 @@ impl ExecutionPlan for KeyedJoinExec {
         let giver_plan = Arc::clone(&self.giver);
         let join = self.join.clone();
         let schema = Arc::clone(&join.schema);
-        let joined = stream::once(join.run(giver_plan, giver, context)).try_flatten();
+        let measured = BaselineMetrics::new(&self.metrics, partition);
+        let joined = stream::once(join.run(giver_plan, giver, context)).try_flatten().inspect_ok(move |batch| {
+            measured.record_output(batch.num_rows());
+        });
         Ok(Box::pin(RecordBatchStreamAdapter::new(schema, joined)))
     }
 }

@@ -11,7 +11,7 @@ use super::node::{FragmentNode, KeyedJoinNode, Origin};
 use super::piece::subject_scheme;
 
 /// Every released table below a plan.
-fn origins(plan: &LogicalPlan) -> Option<Vec<Origin>> {
+pub(super) fn origins(plan: &LogicalPlan) -> Option<Vec<Origin>> {
     let mut found = Vec::new();
     collect_origins(plan, &mut found).ok()?;
     Some(found)

@@ -152,6 +152,12 @@ impl KeyedJoinNode {
 
 macro_rules! identified_by_id {
     ($node:ty) => {
+        impl $node {
+            /// What this node is known by among all others of this process.
+            pub fn id(&self) -> u64 {
+                self.id
+            }
+        }
         impl PartialEq for $node {
             fn eq(&self, other: &Self) -> bool {
                 self.id == other.id

@@ -1,10 +1,11 @@
 //! From a federated logical plan to operators, and back to the list of what each agency will receive.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use datafusion::catalog::Session as PlannerSession;
+use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::common::{DFSchema, DataFusionError, internal_err};
 use datafusion::execution::SessionState;
 use datafusion::logical_expr::physical_planning_context::PhysicalPlanningContext;
@@ -17,13 +18,16 @@ use wayleave_connector_api::Audience;
 use super::carve::{FederatedPlan, for_each_fragment};
 use super::fragment_exec::FragmentExec;
 use super::keyed_join_exec::{KeyedJoin, KeyedJoinExec};
-use super::node::{FragmentNode, KeyedJoinNode, Origin, Side};
+use super::lineage::origins;
+use super::node::{Counting, FragmentNode, KeyedJoinNode, Origin, Side};
 use super::proof;
 use crate::error::Error;
 
 /// What one agency will receive.
 #[derive(Clone, Debug)]
 pub struct PlannedFragment {
+    /// The id of its [`FragmentNode`].
+    pub id: u64,
     pub agency: String,
     /// The SQL as it runs; where join keys are still to come, a comment stands in their place.
     pub sql: String,
@@ -32,7 +36,12 @@ pub struct PlannedFragment {
     pub origins: Vec<Origin>,
     /// Agencies whose keys this fragment receives.
     pub keys_from: BTreeSet<String>,
+    /// The agreements under which those agencies' keys are sent, by agency.
+    pub keys_under: BTreeMap<String, BTreeSet<String>>,
     pub estimated_rows: f64,
+    /// Whether its rows come in an order.
+    pub sorted: bool,
+    pub counting: Counting,
 }
 
 /// Plans the operators of a federated plan, after proving that every fragment's SQL carries what policy demands.
@@ -54,44 +63,60 @@ pub async fn plan_physical(federated: &FederatedPlan, state: &SessionState) -> R
     planner.create_physical_plan(&federated.plan, state).await.map_err(failed)
 }
 
-/// What each agency will receive, in the order of the plan.
+/// What each agency will receive, in the order of the plan; in a keyed join, the side that is read first comes first.
 ///
 /// # Errors
 /// [`Error::Plan`] where the plan cannot be walked.
 pub fn planned_fragments(plan: &LogicalPlan) -> Result<Vec<PlannedFragment>, Error> {
     let mut fragments = Vec::new();
-    let mut receivers = Vec::new();
-    collect_receivers(plan, &mut receivers).map_err(|error| Error::Plan { message: error.strip_backtrace() })?;
-    for_each_fragment(plan, &mut |node| {
-        let exec = FragmentExec::new(node);
-        let keys_from = receivers.iter().find(|(receiver, _)| receiver == node).map(|(_, from)| from.clone());
-        fragments.push(PlannedFragment {
-            agency: node.agency.name.clone(),
-            sql: exec.sql(Audience::Source),
-            asker_sql: exec.sql(Audience::Asker),
-            origins: node.origins.clone(),
-            keys_from: keys_from.unwrap_or_default(),
-            estimated_rows: exec.rows(),
-        });
-    })
-    .map_err(|error| Error::Plan { message: error.strip_backtrace() })?;
+    collect_fragments(plan, &mut fragments).map_err(|error| Error::Plan { message: error.strip_backtrace() })?;
     Ok(fragments)
 }
 
-fn collect_receivers(
-    plan: &LogicalPlan,
-    receivers: &mut Vec<(FragmentNode, BTreeSet<String>)>,
-) -> Result<(), DataFusionError> {
-    use datafusion::common::tree_node::TreeNodeRecursion;
-    plan.apply_with_subqueries(|node| {
-        if let Some(keyed) = KeyedJoinNode::of(node)
-            && let Some(receiver) = FragmentNode::of(keyed.receiver_plan())
-        {
-            receivers.push((receiver.clone(), keyed.discloses.clone()));
-        }
+fn collect_fragments(plan: &LogicalPlan, found: &mut Vec<PlannedFragment>) -> Result<(), DataFusionError> {
+    if let Some(node) = FragmentNode::of(plan) {
+        found.push(planned_fragment(node, None));
+        return Ok(());
+    }
+    if let Some(keyed) = KeyedJoinNode::of(plan) {
+        collect_fragments(keyed.giver_plan(), found)?;
+        let Some(receiver) = FragmentNode::of(keyed.receiver_plan()) else {
+            return internal_err!("a keyed join without a receiver");
+        };
+        found.push(planned_fragment(receiver, Some(keyed)));
+        return Ok(());
+    }
+    for input in plan.inputs() {
+        collect_fragments(input, found)?;
+    }
+    plan.apply_subqueries(|subquery| {
+        collect_fragments(subquery, found)?;
         Ok(TreeNodeRecursion::Continue)
     })?;
     Ok(())
+}
+
+fn planned_fragment(node: &FragmentNode, receives: Option<&KeyedJoinNode>) -> PlannedFragment {
+    let exec = FragmentExec::new(node);
+    let keys_from = receives.map(|keyed| keyed.discloses.clone()).unwrap_or_default();
+    let mut keys_under: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for origin in receives.and_then(|keyed| origins(keyed.giver_plan())).unwrap_or_default() {
+        if keys_from.contains(&origin.agency) {
+            keys_under.entry(origin.agency).or_default().insert(origin.agreement);
+        }
+    }
+    PlannedFragment {
+        id: node.id(),
+        agency: node.agency.name.clone(),
+        sql: exec.sql(Audience::Source),
+        asker_sql: exec.sql(Audience::Asker),
+        origins: node.origins.clone(),
+        keys_from,
+        keys_under,
+        estimated_rows: exec.rows(),
+        sorted: !node.ordering.is_empty(),
+        counting: node.counting,
+    }
 }
 
 struct FederationPlanner;

@@ -268,7 +268,7 @@ impl Drop for Databases {
                 for (agency, server) in AGENCIES {
                     let sql = format!("DROP DATABASE {agency}_{suffix} WITH (FORCE)");
                     // What is left over goes with the server's directory.
-                    let _ = postgres_servers()[server].execute("postgres", &sql).await;
+                    let _ = servers()[server].execute("postgres", &sql).await;
                 }
             });
         });
@@ -317,8 +317,7 @@ async fn seed_servers() -> u32 {
     suffix
 }
 
-/// The servers of the whole process, started when first asked for.
-pub fn postgres_servers() -> &'static [PostgresServer; 2] {
+pub fn servers() -> &'static [PostgresServer; 2] {
     // Never dropped: each server ends when this process does.
     static SERVERS: OnceLock<[PostgresServer; 2]> = OnceLock::new();
     SERVERS.get_or_init(|| {
@@ -331,7 +330,7 @@ pub fn postgres_servers() -> &'static [PostgresServer; 2] {
 
 fn server_of(agency: &str) -> &'static PostgresServer {
     let (_, server) = AGENCIES.iter().find(|(name, _)| *name == agency).unwrap_or_else(|| panic!("no agency {agency}"));
-    &postgres_servers()[*server]
+    &servers()[*server]
 }
 
 fn sizes(agency: &str) -> impl Iterator<Item = (&'static str, u32)> {

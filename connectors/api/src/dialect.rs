@@ -6,8 +6,8 @@
 use arrow::datatypes::DataType;
 
 use crate::{
-    Aggregate, AggregateFunction, CompareOp, Expr, Form, KeyFormat, Mask, NullsOrder, OutputColumn, SortDirection,
-    Value, WindowCall,
+    Aggregate, AggregateFunction, ArithmeticOp, CompareOp, DatePart, DateUnit, Expr, Form, KeyFormat, Mask, NullsOrder,
+    OutputColumn, SortDirection, TextFunction, Value, WindowCall,
 };
 
 /// What becomes of an expression at a source.
@@ -45,6 +45,23 @@ pub struct Comparison<'a> {
     pub op: CompareOp,
     pub left: &'a str,
     pub right: &'a str,
+}
+
+/// Arithmetic that the renderer is about to write, with the types of its operands.
+#[derive(Clone, Copy, Debug)]
+pub struct Calculation<'a> {
+    pub op: ArithmeticOp,
+    pub left: (&'a str, &'a DataType),
+    pub right: (&'a str, &'a DataType),
+    pub data_type: &'a DataType,
+}
+
+/// One of the texts that the renderer is about to put one after the other.
+#[derive(Clone, Debug)]
+pub struct TextPart {
+    pub sql: String,
+    /// `None` where nothing tells.
+    pub most_bytes: Option<u64>,
 }
 
 /// One kind of database's SQL. Every method returns a complete SQL expression that needs no further parentheses inside
@@ -86,7 +103,21 @@ pub trait Dialect: Send + Sync + std::fmt::Debug {
     /// Case-sensitive LIKE over a constant pattern in which `\` escapes.
     fn like(&self, text: &str, pattern: &str) -> String;
 
-    fn widen(&self, sql: &str, to: &DataType) -> String;
+    fn widen(&self, sql: &str, from: &DataType, to: &DataType) -> String;
+
+    /// Written only where [`crate::arithmetic_support`] has shown that no row can make it fail.
+    fn arithmetic(&self, calculation: Calculation<'_>) -> String {
+        let Calculation { op, left: (left, _), right: (right, _), .. } = calculation;
+        format!("{left} {} {right}", op.sql())
+    }
+
+    fn concat(&self, parts: &[TextPart]) -> String;
+
+    fn of_text(&self, function: &TextFunction, sql: &str) -> String;
+
+    fn date_part(&self, part: DatePart, sql: &str, input: &OutputColumn) -> String;
+
+    fn truncate(&self, to: DateUnit, sql: &str, input: &OutputColumn) -> String;
 
     /// [`KeyFormat::canonical`] as SQL over a text expression.
     fn canonical_key(&self, sql: &str, format: KeyFormat) -> String;

@@ -22,6 +22,8 @@ mod dialect;
 mod error;
 mod expr;
 mod fragment;
+mod function;
+mod range;
 mod render;
 mod subject;
 mod value;
@@ -29,13 +31,15 @@ mod window;
 
 pub use catalog::{Collation, Column, ColumnType, Table, TableKind, TableName, TableSummary};
 pub use connector::{BatchStream, Connector, ServerInfo, Statement};
-pub use dialect::{Comparison, Dialect, GroupingSets, Support, TextUse};
+pub use dialect::{Calculation, Comparison, Dialect, GroupingSets, Support, TextPart, TextUse};
 pub use error::ConnectorError;
-pub use expr::{CompareOp, Existence, Expr, Mask, OutputColumn, Probe};
+pub use expr::{ArithmeticOp, CompareOp, Existence, Expr, Mask, OutputColumn, Probe};
 pub use fragment::{
     Aggregate, AggregateFunction, Fragment, JoinKind, KeySlot, NullsOrder, Relation, Scan, ScanReason, SemiKind,
     SetKind, SortDirection, SortKey,
 };
+pub use function::{DatePart, DateUnit, TextFunction, TrimSide, widens};
+pub use range::{Range, arithmetic_support};
 pub use render::{Audience, render_fragment, render_policy_conjuncts};
 pub use subject::{Form, KeyFormat, Scheme};
 pub use value::Value;

@@ -9,9 +9,12 @@
 use arrow::datatypes::{DataType, TimeUnit};
 use chrono::{Days, NaiveDate};
 use wayleave_connector_api::{
-    Aggregate, AggregateFunction, Collation, Dialect, Expr, Form, GroupingSets, KeyFormat, Mask, OutputColumn, Scheme,
-    Support, TextUse, Value, WindowCall, WindowFunction,
+    Aggregate, AggregateFunction, Calculation, Collation, DatePart, DateUnit, Dialect, Expr, Form, GroupingSets,
+    KeyFormat, Mask, OutputColumn, Scheme, Support, TextFunction, TextPart, TextUse, Value, WindowCall, WindowFunction,
+    arithmetic_support,
 };
+
+mod function;
 
 use crate::types::{is_native, wire_type};
 
@@ -54,7 +57,15 @@ impl Dialect for PostgresDialect {
                 DataType::Utf8 => Support::Exact,
                 _ => Support::Local { reason: "LIKE is for text" },
             },
-            Expr::Widen { expr, to } => widen_support(&expr.output(input).data_type, to),
+            Expr::Widen { expr, to } => function::widen_support(&expr.output(input).data_type, to),
+            Expr::Arithmetic { .. } => arithmetic_support(expr, input),
+            Expr::Concat(parts) => {
+                let texts = parts.iter().all(|part| part.output(input).data_type == DataType::Utf8);
+                if texts { Support::Exact } else { Support::Local { reason: "the expression is for text" } }
+            }
+            Expr::OfText { function, expr } => function::text_support(function, expr, input),
+            Expr::DatePart { part, expr } => function::date_part_support(*part, expr, input),
+            Expr::Truncate { expr, .. } => function::truncate_support(expr, input),
             Expr::CanonicalKey { expr, .. } | Expr::WrittenKey { expr, .. } => text_support(expr, input),
             Expr::Mask { expr, mask: Mask::OutwardPostcode | Mask::LastCharacters(_) } => text_support(expr, input),
             Expr::Mask { expr, mask: Mask::YearOfDate } => match expr.output(input).data_type {
@@ -84,7 +95,7 @@ impl Dialect for PostgresDialect {
             (AggregateFunction::Count, Some(_)) if !call.distinct => Support::Exact,
             (AggregateFunction::Count, Some(data_type)) => value_support(&data_type),
             (AggregateFunction::Sum, Some(DataType::Int16 | DataType::Int32 | DataType::Int64))
-                if call.data_type == DataType::Int64 =>
+                if matches!(call.data_type, DataType::Int64 | DataType::Decimal128(_, 0)) =>
             {
                 Support::Exact
             }
@@ -93,7 +104,7 @@ impl Dialect for PostgresDialect {
                 Support::Local { reason: "a sum of floats depends on the order of its rows" }
             }
             (AggregateFunction::Sum, _) => Support::Local { reason: "the sum has another type there" },
-            (AggregateFunction::Min | AggregateFunction::Max, Some(DataType::Boolean | DataType::Binary)) => {
+            (AggregateFunction::Min | AggregateFunction::Max, Some(DataType::Binary)) => {
                 Support::Local { reason: "PostgreSQL has no min and max of this type" }
             }
             (AggregateFunction::Min | AggregateFunction::Max, Some(data_type)) => value_support(&data_type),
@@ -215,8 +226,28 @@ impl Dialect for PostgresDialect {
         format!("{text} LIKE {}", quoted(&pattern))
     }
 
-    fn widen(&self, sql: &str, to: &DataType) -> String {
-        cast(sql, to)
+    fn widen(&self, sql: &str, from: &DataType, to: &DataType) -> String {
+        function::widen(sql, from, to)
+    }
+
+    fn arithmetic(&self, calculation: Calculation<'_>) -> String {
+        function::arithmetic(calculation)
+    }
+
+    fn concat(&self, parts: &[TextPart]) -> String {
+        function::concat(parts)
+    }
+
+    fn of_text(&self, function: &TextFunction, sql: &str) -> String {
+        function::of_text(function, sql)
+    }
+
+    fn date_part(&self, part: DatePart, sql: &str, input: &OutputColumn) -> String {
+        function::date_part(part, sql, input)
+    }
+
+    fn truncate(&self, to: DateUnit, sql: &str, input: &OutputColumn) -> String {
+        function::truncate(to, sql, input)
     }
 
     fn canonical_key(&self, sql: &str, format: KeyFormat) -> String {
@@ -304,11 +335,13 @@ impl Dialect for PostgresDialect {
     }
 
     fn aggregate(&self, call: &Aggregate, argument: Option<&str>) -> String {
-        let name = match call.function {
-            AggregateFunction::Count => "count",
-            AggregateFunction::Sum => "sum",
-            AggregateFunction::Min => "min",
-            AggregateFunction::Max => "max",
+        let name = match (call.function, &call.data_type) {
+            (AggregateFunction::Count, _) => "count",
+            (AggregateFunction::Sum, _) => "sum",
+            (AggregateFunction::Min, DataType::Boolean) => "bool_and",
+            (AggregateFunction::Max, DataType::Boolean) => "bool_or",
+            (AggregateFunction::Min, _) => "min",
+            (AggregateFunction::Max, _) => "max",
         };
         let sql = match (argument, call.distinct) {
             (None, _) => format!("{name}(*)"),
@@ -428,20 +461,6 @@ fn text_support(expr: &Expr, input: &[OutputColumn]) -> Support {
         DataType::Utf8 => Support::Exact,
         _ => Support::Local { reason: "the expression is for text" },
     }
-}
-
-fn widen_support(from: &DataType, to: &DataType) -> Support {
-    let integer_width = |data_type: &DataType| match data_type {
-        DataType::Int16 => Some(2),
-        DataType::Int32 => Some(4),
-        DataType::Int64 => Some(8),
-        _ => None,
-    };
-    let widens = match (integer_width(from), integer_width(to)) {
-        (Some(from), Some(to)) => from <= to,
-        _ => matches!((from, to), (DataType::Float32 | DataType::Float64, DataType::Float64)),
-    };
-    if widens { Support::Exact } else { Support::Local { reason: "the cast is no widening" } }
 }
 
 fn type_name(data_type: &DataType) -> Option<String> {

@@ -8,14 +8,16 @@
 
 use arrow::datatypes::DataType;
 use wayleave_connector_api::{
-    Aggregate, AggregateFunction, Collation, Dialect, Expr, KeyFormat, Mask, OutputColumn, Support, TextUse, Value,
+    Aggregate, AggregateFunction, Collation, DatePart, DateUnit, Dialect, Expr, KeyFormat, Mask, OutputColumn, Support,
+    TextFunction, TextPart, TextUse, Value, arithmetic_support, widens,
 };
 
+mod function;
 mod key;
 mod literal;
 mod pattern;
 
-use crate::functions::{AS_BOOLEAN, ISO_DATE, LAST_CHARACTERS, OUTWARD_POSTCODE, YEAR_OF_DATE};
+use crate::functions::{AS_BOOLEAN, EXACT_SUM, ISO_DATE, LAST_CHARACTERS, OUTWARD_POSTCODE, YEAR_OF_DATE};
 use crate::types::keeps_numbers_as_text;
 
 const BINARY: &str = " COLLATE BINARY";
@@ -91,13 +93,13 @@ impl Dialect for SqliteDialect {
                     Support::Exact
                 }
             }
-            Expr::Widen { expr, to } => {
-                if expr.output(input).data_type.is_integer() && to.is_integer() {
-                    Support::Exact
-                } else {
-                    FLOATS
-                }
-            }
+            Expr::Widen { expr, to } => widen_support(&expr.output(input).data_type, to),
+            Expr::Arithmetic { data_type, .. } => match data_type {
+                DataType::Decimal128(..) | DataType::Decimal256(..) => DECIMALS,
+                _ => arithmetic_support(expr, input),
+            },
+            Expr::Concat(_) | Expr::OfText { .. } => Support::Exact,
+            Expr::DatePart { .. } | Expr::Truncate { .. } => DATES,
         }
     }
 
@@ -174,11 +176,46 @@ impl Dialect for SqliteDialect {
         pattern::like(text, pattern)
     }
 
-    fn widen(&self, sql: &str, to: &DataType) -> String {
-        match to {
-            DataType::Float32 | DataType::Float64 => format!("CAST({sql} AS REAL)"),
+    fn widen(&self, sql: &str, from: &DataType, to: &DataType) -> String {
+        match (from, to) {
+            (_, DataType::Float32 | DataType::Float64) => format!("CAST({sql} AS REAL)"),
+            (DataType::Boolean, DataType::Utf8) => format!("(CASE {sql} WHEN 1 THEN 'true' WHEN 0 THEN 'false' END)"),
+            (_, DataType::Utf8) => format!("CAST({sql} AS TEXT)"),
             // Every integer has 64 bits there already, and a CAST would turn a text that is none into 0.
             _ => sql.to_owned(),
+        }
+    }
+
+    fn concat(&self, parts: &[TextPart]) -> String {
+        function::concat(parts)
+    }
+
+    fn of_text(&self, function: &TextFunction, sql: &str) -> String {
+        function::of_text(function, sql)
+    }
+
+    /// Never asked for: dates stay here.
+    fn date_part(&self, _part: DatePart, _sql: &str, _input: &OutputColumn) -> String {
+        "NULL".to_owned()
+    }
+
+    fn truncate(&self, _to: DateUnit, _sql: &str, _input: &OutputColumn) -> String {
+        "NULL".to_owned()
+    }
+
+    fn aggregate(&self, call: &Aggregate, argument: Option<&str>) -> String {
+        let name = match (call.function, &call.data_type) {
+            (AggregateFunction::Count, _) => "count",
+            // Its own `sum` of integers gives up past 64 bits.
+            (AggregateFunction::Sum, DataType::Decimal128(..)) => EXACT_SUM,
+            (AggregateFunction::Sum, _) => "sum",
+            (AggregateFunction::Min, _) => "min",
+            (AggregateFunction::Max, _) => "max",
+        };
+        let distinct = if call.distinct { "DISTINCT " } else { "" };
+        match argument {
+            None => format!("{name}(*)"),
+            Some(argument) => format!("{name}({distinct}{argument})"),
         }
     }
 
@@ -215,6 +252,16 @@ impl Dialect for SqliteDialect {
     fn deliver(&self, sql: &str, _output: &OutputColumn, _to: &DataType) -> String {
         // Reading goes by the schema, whatever the storage class.
         sql.to_owned()
+    }
+}
+
+fn widen_support(from: &DataType, to: &DataType) -> Support {
+    match to {
+        DataType::Decimal128(..) | DataType::Decimal256(..) => DECIMALS,
+        // Integers of SQLite's have 64 bits, and every one of ours a place there.
+        DataType::Float32 | DataType::Float64 if !widens(from, to) || !from.is_integer() => FLOATS,
+        _ if from == to || widens(from, to) => Support::Exact,
+        _ => Support::Local { reason: "the cast could fail or lose digits, on a hidden row too" },
     }
 }
 

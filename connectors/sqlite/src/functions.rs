@@ -14,6 +14,14 @@ use rusqlite::{Connection, Result};
 use wayleave_connector_api::{Form, KeyFormat, Scheme};
 
 mod date;
+mod sum;
+mod text;
+
+pub(crate) use sum::EXACT_SUM;
+pub(crate) use text::{
+    TEXT_CONCAT, TEXT_LEFT, TEXT_LENGTH, TEXT_LOWER, TEXT_POSITION, TEXT_REPLACE, TEXT_RIGHT, TEXT_SUBSTRING,
+    TEXT_TRIM, TEXT_UPPER,
+};
 
 /// `nhs_number(value, form)`: the ten digits of a valid number that is written in this form (`'spaced'`).
 pub(crate) const NHS_NUMBER: &str = "nhs_number";
@@ -51,7 +59,9 @@ pub(crate) fn register(connection: &Connection) -> Result<()> {
         let count = usize::try_from(count).ok();
         Ok(count.and_then(|count| with_text(ctx, |text| Some(last_characters(text, count)))))
     })?;
-    connection.create_scalar_function(AS_BOOLEAN, 1, flags, |ctx| Ok(as_boolean(ctx.get_raw(0))))
+    connection.create_scalar_function(AS_BOOLEAN, 1, flags, |ctx| Ok(as_boolean(ctx.get_raw(0))))?;
+    text::register(connection, flags)?;
+    sum::register(connection, flags)
 }
 
 fn with_text<T>(ctx: &Context<'_>, work: impl FnOnce(&str) -> Option<T>) -> Option<T> {
@@ -63,6 +73,9 @@ fn with_form(ctx: &Context<'_>, work: impl FnOnce(&str, Form) -> Option<String>)
     let (_, form) = Form::NAMES.into_iter().find(|(known, _)| *known == name)?;
     with_text(ctx, |text| work(text, form))
 }
+
+/// The longest text that SQLite holds.
+const LONGEST_TEXT_BYTES: usize = 1_000_000_000;
 
 /// A text, or the digits of an integer: SQLite keeps numbers as numbers in columns of many a declared type.
 fn text(value: ValueRef<'_>) -> Option<Cow<'_, str>> {

@@ -13,8 +13,10 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
+use futures::{SinkExt, stream};
 use tempfile::TempDir;
-use tokio_postgres::NoTls;
+use tokio_postgres::{NoTls, SimpleQueryMessage};
 
 use crate::PostgresClient;
 
@@ -136,6 +138,48 @@ impl PostgresServer {
         outcome
     }
 
+    /// Every row of a query's answer, each value in PostgreSQL's own text, NULL as `None`.
+    ///
+    /// # Errors
+    /// The server's refusal, in its own words.
+    pub async fn query_rows(&self, database: &str, sql: &str) -> Result<Vec<Vec<Option<String>>>, String> {
+        let (client, connection) = tokio_postgres::connect(&self.url(database), NoTls).await.map_err(text_of)?;
+        let driver = tokio::spawn(connection);
+        let outcome = client.simple_query(sql).await.map_err(text_of);
+        drop(client);
+        let _ended = driver.await;
+        let rows = outcome?.into_iter().filter_map(|message| match message {
+            SimpleQueryMessage::Row(row) => {
+                Some((0..row.len()).map(|column| row.get(column).map(str::to_owned)).collect())
+            }
+            _ => None,
+        });
+        Ok(rows.collect())
+    }
+
+    /// Runs a `COPY … FROM STDIN` over these pieces of its input.
+    ///
+    /// # Errors
+    /// The server's refusal, in its own words.
+    pub async fn copy_in(
+        &self,
+        database: &str,
+        copy: &str,
+        input: impl Iterator<Item = Vec<u8>>,
+    ) -> Result<(), String> {
+        let (client, connection) = tokio_postgres::connect(&self.url(database), NoTls).await.map_err(text_of)?;
+        let driver = tokio::spawn(connection);
+        let outcome = async {
+            let mut sink = Box::pin(client.copy_in(copy).await?);
+            sink.send_all(&mut stream::iter(input.map(|piece| Ok(Bytes::from(piece))))).await?;
+            sink.as_mut().finish().await
+        };
+        let outcome = outcome.await.map(|_rows| ()).map_err(text_of);
+        drop(client);
+        let _ended = driver.await;
+        outcome
+    }
+
     /// The first column of the first row, as text; `None` where there is no row or the value is NULL.
     ///
     /// # Errors
@@ -147,7 +191,7 @@ impl PostgresServer {
         drop(client);
         let _ended = driver.await;
         let first_row = outcome?.into_iter().find_map(|message| match message {
-            tokio_postgres::SimpleQueryMessage::Row(row) => Some(row),
+            SimpleQueryMessage::Row(row) => Some(row),
             _ => None,
         });
         Ok(first_row.and_then(|row| row.get(0).map(str::to_owned)))
@@ -376,6 +420,13 @@ mod tests {
         server.stop();
         assert!(server.execute("agency", "SELECT 1").await.is_err());
         server.start_again().unwrap();
+        server
+            .copy_in("agency", "COPY kept FROM STDIN", [b"8\n".to_vec(), b"\\N\n".to_vec()].into_iter())
+            .await
+            .unwrap();
+        let rows = server.query_rows("agency", "SELECT n FROM kept ORDER BY n DESC NULLS LAST").await.unwrap();
+        assert_eq!(rows, [[Some("8".to_owned())], [Some("7".to_owned())], [None]]);
+        assert!(server.copy_in("agency", "COPY kept FROM STDIN", [b"nine\n".to_vec()].into_iter()).await.is_err());
         assert_eq!(server.query_text("agency", "SELECT n FROM kept").await.unwrap().as_deref(), Some("7"));
         let directory = server.directory.path().to_owned();
         drop(server);

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use datafusion::arrow::datatypes::DataType;
 use datafusion::common::{Column, DFSchema, DataFusionError, ScalarValue};
-use datafusion::functions_aggregate::sum::sum_udaf;
+
 use datafusion::logical_expr::expr::{AggregateFunction, AggregateFunctionParams};
 use datafusion::logical_expr::{
     Aggregate, Expr, ExprSchemable, Filter, Join, JoinType, LogicalPlan, Projection, cast, when,
@@ -18,7 +18,7 @@ use datafusion::logical_expr::{
 
 use super::in_inputs;
 use super::shape::{agency_of, names_a_row, only_columns, rows};
-use crate::expression::{cannot_fail, holds_subquery};
+use crate::expression::{cannot_fail, exact_sum, holds_subquery};
 
 /// The relation name of partial aggregates.
 const PARTIAL: &str = "partial aggregate";
@@ -96,7 +96,7 @@ fn split_with(aggregate: &Aggregate, extremes: Extremes) -> Result<Option<Logica
                 let Expr::AggregateFunction(function) = unaliased(original) else { return Ok(None) };
                 let func = match above {
                     Above::Again => Arc::clone(&function.func),
-                    Above::Count => sum_udaf(),
+                    Above::Count => Arc::new(exact_sum()),
                 };
                 Expr::AggregateFunction(AggregateFunction::new_udf(func, vec![argument], false, None, Vec::new(), None))
             }

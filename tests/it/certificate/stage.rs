@@ -19,7 +19,7 @@ use super::case::{Agency, Agreement, Cell, Connector, Register, Table, World};
 use super::kind::{Kind, unhex};
 use super::oracle::Oracle;
 use super::release::{Reading, Released};
-use crate::harness::{postgres_servers, today};
+use crate::harness::{servers, today};
 
 /// The codes that stand for the one purpose and the one recipient of every world.
 pub const PURPOSE_CODES: [&str; 2] = ["c1", "c2"];
@@ -132,7 +132,7 @@ impl Databases {
     ) -> Result<(String, Source), String> {
         static NEXT: AtomicU32 = AtomicU32::new(1);
         let name = format!("certificate_{}", NEXT.fetch_add(1, Ordering::Relaxed));
-        let running: &PostgresServer = &postgres_servers()[server];
+        let running: &PostgresServer = &servers()[server];
         running.create_database(&name).await?;
         self.made.push((server, name.clone()));
         let client = running.connect(&name).await?;
@@ -143,7 +143,7 @@ impl Databases {
     async fn remove(self) {
         for (server, name) in self.made {
             // What is left over goes with the server's directory.
-            let _ = postgres_servers()[server].execute("postgres", &format!("DROP DATABASE {name} WITH (FORCE)")).await;
+            let _ = servers()[server].execute("postgres", &format!("DROP DATABASE {name} WITH (FORCE)")).await;
         }
     }
 }

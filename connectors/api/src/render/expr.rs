@@ -1,7 +1,7 @@
 //! Expressions as SQL: each comes in parentheses of its own where it is not atomic.
 
 use super::{Renderer, Scope};
-use crate::{Aggregate, Comparison, Existence, Expr, Probe, SortKey, TextUse};
+use crate::{Aggregate, Calculation, Comparison, Existence, Expr, Probe, SortKey, TextPart, TextUse};
 
 impl Renderer<'_> {
     pub(super) fn probe(&self, probe: &Probe, existence: Existence, enclosing: &Scope) -> String {
@@ -108,7 +108,33 @@ impl Renderer<'_> {
                     format!("coalesce({})", parts.join(", "))
                 }
             },
-            Expr::Widen { expr, to } => self.dialect.widen(&self.expr(expr, scope), to),
+            Expr::Widen { expr, to } => {
+                let from = expr.output(&scope.types()).data_type;
+                self.dialect.widen(&self.expr(expr, scope), &from, to)
+            }
+            Expr::Arithmetic { op, left, right, data_type } => {
+                let types = scope.types();
+                let (left_type, right_type) = (left.output(&types).data_type, right.output(&types).data_type);
+                let (left, right) = (self.expr(left, scope), self.expr(right, scope));
+                let calculation =
+                    Calculation { op: *op, left: (&left, &left_type), right: (&right, &right_type), data_type };
+                format!("({})", self.dialect.arithmetic(calculation))
+            }
+            Expr::Concat(parts) => {
+                let types = scope.types();
+                let parts: Vec<TextPart> = parts
+                    .iter()
+                    .map(|part| TextPart { sql: self.expr(part, scope), most_bytes: part.most_bytes(&types) })
+                    .collect();
+                self.dialect.concat(&parts)
+            }
+            Expr::OfText { function, expr } => self.dialect.of_text(function, &self.expr(expr, scope)),
+            Expr::DatePart { part, expr } => {
+                self.dialect.date_part(*part, &self.expr(expr, scope), &expr.output(&scope.types()))
+            }
+            Expr::Truncate { to, expr } => {
+                self.dialect.truncate(*to, &self.expr(expr, scope), &expr.output(&scope.types()))
+            }
             Expr::CanonicalKey { expr, format } => self.dialect.canonical_key(&self.expr(expr, scope), *format),
             Expr::WrittenKey { expr, format } => self.dialect.written_key(&self.expr(expr, scope), *format),
             Expr::Mask { expr, mask } => {

@@ -159,7 +159,7 @@ fn scan(outputs: Vec<Expr>, policy: Vec<Expr>) -> Relation {
     }))
 }
 
-async fn nasty_agency(name: &str) -> (PostgresConnector, Vec<String>) {
+pub(super) async fn nasty_agency(name: &str) -> (PostgresConnector, Vec<String>) {
     let texts = nasty();
     let rows: Vec<String> = texts
         .iter()
@@ -179,7 +179,7 @@ async fn nasty_agency(name: &str) -> (PostgresConnector, Vec<String>) {
 }
 
 /// The expression over every row, the one of NULLs last.
-async fn evaluate(connector: &PostgresConnector, expr: Expr, data_type: DataType) -> arrow::array::ArrayRef {
+pub(super) async fn evaluate(connector: &PostgresConnector, expr: Expr, data_type: DataType) -> arrow::array::ArrayRef {
     let keys = vec![SortKey { expr: Expr::Column(0), direction: SortDirection::Ascending, nulls: NullsOrder::Last }];
     let input = Box::new(scan(vec![Expr::Column(0), expr], Vec::new()));
     let root = Relation::Sort { input, keys, fetch: None };
@@ -190,7 +190,7 @@ async fn evaluate(connector: &PostgresConnector, expr: Expr, data_type: DataType
     Arc::clone(batch.column(1))
 }
 
-async fn compare_texts(
+pub(super) async fn compare_texts(
     connector: &PostgresConnector,
     texts: &[String],
     expr: impl Fn(Expr) -> Expr,

@@ -1,5 +1,6 @@
 //! The connector against a real server.
 
+mod calculations;
 mod expressions;
 mod faults;
 mod fragments;
