@@ -254,9 +254,9 @@ fn table(chance: &mut Chance, name: &str, connector: Connector, persons: &[Strin
 fn key_kind(chance: &mut Chance, connector: Connector) -> String {
     match connector {
         Connector::Postgres => {
-            chance.pick(&["text", "text", "text c", "text language", "text insensitive", "char(12)"])
+            chance.pick(&["text", "text", "text c", "text language", "text insensitive", "char(14)"])
         }
-        Connector::Sqlite => chance.pick(&["text", "text", "text insensitive", "text trimmed", "char(12)"]),
+        Connector::Sqlite => chance.pick(&["text", "text", "text insensitive", "text trimmed", "char(14)"]),
     }
     .to_owned()
 }
