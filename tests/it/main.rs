@@ -13,6 +13,7 @@
 
 mod adversarial;
 mod architecture;
+mod certificate;
 mod differential;
 mod disclosure;
 mod explain;

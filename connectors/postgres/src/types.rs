@@ -137,10 +137,13 @@ pub(crate) fn collation(
         "b" => true,
         _ => false,
     };
-    match (code_points, meant.deterministic) {
-        (true, _) => Collation::Binary,
-        (false, true) => Collation::EqualityOnly,
-        (false, false) => Collation::Loose,
+    // PostgreSQL refuses to compare columns of two collations, neither of which is the database's own. `C` may meet that one
+    // and what is bound to bytes where it is read; any other collation of a column's own is so bound.
+    let agrees_with_others = own.provider == "d" || (own.provider == "c" && own.locale == "C");
+    match (agrees_with_others, code_points, meant.deterministic) {
+        (true, true, _) => Collation::Binary,
+        (true, false, true) => Collation::EqualityOnly,
+        (true, false, false) | (false, _, _) => Collation::Loose,
     }
 }
 
@@ -234,10 +237,10 @@ mod tests {
         let english = of("c", "en_GB.UTF-8", true);
         let cases = [
             (Some(of("c", "C", true)), Collation::Binary),
-            (Some(of("c", "en_GB.UTF-8", true)), Collation::EqualityOnly),
+            (Some(of("c", "en_GB.UTF-8", true)), Collation::Loose),
             (Some(of("i", "und-u-ks-level2", false)), Collation::Loose),
-            (Some(of("i", "C", true)), Collation::EqualityOnly),
-            (Some(of("b", "C.UTF-8", true)), Collation::Binary),
+            (Some(of("i", "C", true)), Collation::Loose),
+            (Some(of("b", "C.UTF-8", true)), Collation::Loose),
             (Some(of("d", "", true)), Collation::EqualityOnly),
             (None, Collation::EqualityOnly),
         ];

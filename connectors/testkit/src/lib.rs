@@ -10,6 +10,8 @@
     )
 )]
 
+mod postgres_client;
 mod postgres_server;
 
+pub use postgres_client::PostgresClient;
 pub use postgres_server::PostgresServer;

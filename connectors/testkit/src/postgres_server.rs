@@ -18,6 +18,8 @@ use futures::{SinkExt, stream};
 use tempfile::TempDir;
 use tokio_postgres::{NoTls, SimpleQueryMessage};
 
+use crate::PostgresClient;
+
 const SUPERUSER: &str = "wayleave";
 const PASSWORD: &str = "password";
 const START_DEADLINE: Duration = Duration::from_secs(60);
@@ -193,6 +195,15 @@ impl PostgresServer {
             _ => None,
         });
         Ok(first_row.and_then(|row| row.get(0).map(str::to_owned)))
+    }
+
+    /// A connection as the superuser that stays open.
+    ///
+    /// # Errors
+    /// The server's refusal, in its own words.
+    pub async fn connect(&self, database: &str) -> Result<PostgresClient, String> {
+        let (client, connection) = tokio_postgres::connect(&self.url(database), NoTls).await.map_err(text_of)?;
+        Ok(PostgresClient { client, driver: tokio::spawn(connection) })
     }
 
     /// # Errors
@@ -393,7 +404,7 @@ fn run(mut command: Command) -> Result<(), String> {
     Err(format!("`{program}` failed: {}", String::from_utf8_lossy(&output.stderr)))
 }
 
-fn text_of(error: tokio_postgres::Error) -> String {
+pub(crate) fn text_of(error: tokio_postgres::Error) -> String {
     error.as_db_error().map_or_else(|| error.to_string(), ToString::to_string)
 }
 

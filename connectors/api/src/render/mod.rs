@@ -164,7 +164,8 @@ impl Renderer<'_> {
                 let scope = scope_of(&select, input);
                 let grouped: Vec<String> = groups.iter().map(|group| self.group(group, &scope)).collect();
                 // A constant in GROUP BY is a position to many databases; it makes no group of its own anyway.
-                let varying = groups.iter().zip(&grouped).filter(|(group, _)| !matches!(group, Expr::Literal(_)));
+                let is_constant = |group: &Expr, sql: &str| matches!(group, Expr::Literal(_)) || is_position(sql);
+                let varying = groups.iter().zip(&grouped).filter(|(group, sql)| !is_constant(group, sql));
                 let group_by: Vec<String> = varying.map(|(_, sql)| sql.clone()).collect();
                 // A grouping by constants alone has a group only where there are rows.
                 let having = (group_by.is_empty() && !groups.is_empty()).then(|| "count(*) > 0".to_owned());
@@ -200,7 +201,9 @@ impl Renderer<'_> {
                 // Sorting a grouped SELECT in place would order by its grouping text: one more level keeps it plain.
                 let mut select = self.groupable(input);
                 let scope = scope_of(&select, input);
-                select.order_by = keys.iter().map(|key| self.sort_key(key, &scope)).collect();
+                // Nor does a constant, which a projection below may have put there, order anything.
+                let varying = keys.iter().filter(|key| !is_position(&self.expr(&key.expr, &scope)));
+                select.order_by = varying.map(|key| self.sort_key(key, &scope)).collect();
                 select.limit = *fetch;
                 select
             }
@@ -359,6 +362,12 @@ impl Renderer<'_> {
         }
         select
     }
+}
+
+/// Whether a database would read this text as the position of a column in GROUP BY and ORDER BY.
+fn is_position(sql: &str) -> bool {
+    let digits = sql.trim_start_matches('-');
+    !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 fn scope_of(select: &Select, input: &Relation) -> Scope {
