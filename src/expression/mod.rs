@@ -19,7 +19,7 @@ use wayleave_connector_api as source;
 use wayleave_connector_api::{CompareOp, Dialect, OutputColumn, Support, Value};
 
 pub use average::{INTEGER_AS_DECIMAL, finished_average};
-pub use overflow::OverflowIsAnError;
+pub use overflow::{OverflowIsAnError, as_written};
 pub use sum::exact_sum;
 
 use comparison::compare;

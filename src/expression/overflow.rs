@@ -11,7 +11,7 @@ use datafusion::arrow::datatypes::{DataType, Field, FieldRef};
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::{DFSchema, DataFusionError, internal_err};
-use datafusion::logical_expr::expr::ScalarFunction;
+use datafusion::logical_expr::expr::{BinaryExpr, ScalarFunction};
 use datafusion::logical_expr::expr_rewriter::NamePreserver;
 use datafusion::logical_expr::utils::merge_schema;
 use datafusion::logical_expr::{
@@ -86,6 +86,20 @@ fn cannot_overflow(expr: &Expr, schema: &DFSchema) -> bool {
     let columns: Vec<OutputColumn> =
         schema.fields().iter().map(|field| OutputColumn::computed(field.data_type().clone())).collect();
     translate(expr, schema).is_ok_and(|translated| translated.range(&columns).is_some())
+}
+
+/// A checked call as the operation that its author wrote; `None` for any other expression.
+pub fn as_written(expr: &Expr) -> Option<Expr> {
+    let Expr::ScalarFunction(call) = expr else { return None };
+    let op = Checked::ALL.into_iter().find(|op| op.name() == call.func.name())?;
+    let operator = match op {
+        Checked::Add => Operator::Plus,
+        Checked::Subtract => Operator::Minus,
+        Checked::Multiply => Operator::Multiply,
+        Checked::Negate => return Some(Expr::Negative(Box::new(call.args.first()?.clone()))),
+    };
+    let [left, right] = call.args.as_slice() else { return None };
+    Some(Expr::BinaryExpr(BinaryExpr::new(Box::new(left.clone()), operator, Box::new(right.clone()))))
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -1,7 +1,7 @@
 //! Rough row counts: enough to choose which side of a join gives its keys. A source's own statistics where it has them.
 
 use datafusion::logical_expr::{JoinType, LogicalPlan};
-use wayleave_connector_api::{CompareOp, Expr};
+use wayleave_connector_api::{CompareOp, Expr, Relation};
 
 use super::node::{FragmentNode, KeyedJoinNode};
 
@@ -37,9 +37,21 @@ pub(super) fn selectivity(predicate: &Expr) -> f64 {
     }
 }
 
+/// The share of rows that a grouping is taken to have as groups.
+const GROUPS: f64 = 0.1;
+
 /// Rows of a grouping: at most its input's.
 pub(super) fn grouped(rows: f64, group_count: usize) -> f64 {
-    if group_count == 0 { 1.0 } else { (rows * 0.1).max(1.0) }
+    if group_count == 0 { 1.0 } else { (rows * GROUPS).max(1.0) }
+}
+
+/// Rows that a source need not read where keys narrow its relation: a grouping's input, not its groups.
+pub(super) fn spared(relation: &Relation, rows: f64) -> f64 {
+    match relation {
+        Relation::Aggregate { groups, .. } if !groups.is_empty() => rows / GROUPS,
+        Relation::Project { input, .. } | Relation::Filter { input, .. } => spared(input, rows),
+        _ => rows,
+    }
 }
 
 /// Rows of an equijoin on a key that one side has once.

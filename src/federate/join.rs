@@ -33,7 +33,7 @@ pub(super) fn keyed_join(join: &Join, receivers: &[Side], left: &Carved, right: 
                 Side::Left => (right, left),
                 Side::Right => (left, right),
             };
-            Some((giver.rows(), target.rows(), keyed_towards(join, *receiver)?))
+            Some((giver.rows(), target.spared_rows(), keyed_towards(join, *receiver)?))
         })
         .collect();
     // Where both may give, the clearly smaller does; where one may, it does unless it is the larger.

@@ -32,6 +32,14 @@ impl Carved {
             Self::Local(plan) => estimate::rows_here(plan),
         }
     }
+
+    /// Rows that need not be read where keys narrow it.
+    pub(super) fn spared_rows(&self) -> f64 {
+        match self {
+            Self::Source(piece) => estimate::spared(&piece.relation, piece.rows),
+            Self::Local(plan) => estimate::rows_here(plan),
+        }
+    }
 }
 
 /// A relation of one agency, with the logical schema that the rest of the plan knows it by.

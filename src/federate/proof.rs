@@ -398,8 +398,10 @@ mod tests {
                 let sql = divisible.sql(connector.dialect(), slice);
                 assert!(sql.contains(r#""b".ctid >= '("#), "{sql}");
                 // Joined to policy's conjuncts in any other way than by AND, it would not do.
-                assert!(prove(&sql.replace(" AND (\"b\".ctid", " OR (\"b\".ctid"), &agency, &obligations).is_err());
-                prove(&sql, &agency, &obligations).is_ok()
+                assert!(
+                    prove(&sql.replace(" AND (\"b\".ctid", " OR (\"b\".ctid"), &agency, &[], &obligations).is_err()
+                );
+                prove(&sql, &agency, &[], &obligations).is_ok()
             })
         };
         assert_eq!(proven(&demanded), [true, true]);

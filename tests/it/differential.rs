@@ -160,6 +160,10 @@ async fn every_case_equals_the_same_sql_over_hand_filtered_tables() {
         if NOT_OVER_TABLES.iter().any(|(file, _)| *file == case.file) {
             continue;
         }
+        // The text of a plan is our own.
+        if case.sql.trim_start().to_ascii_uppercase().starts_with("EXPLAIN") {
+            continue;
+        }
         if !oracles.contains_key(&case.session) {
             oracles.insert(case.session.clone(), oracle(&case.session).await);
         }

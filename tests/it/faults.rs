@@ -441,7 +441,7 @@ async fn an_agreement_that_does_not_fit_the_database_refuses_and_is_named() {
             "shoe_size",
         ),
         ("rows = \"deceased = false\"", "rows = \"departed = false\"", "departed"),
-        ("rows = \"deceased = false\"", "rows = \"1 / patient_id > 0\"", "division"),
+        ("rows = \"deceased = false\"", "rows = \"1 / patient_id > 0\"", "the divisor could be zero"),
         ("rows = \"deceased = false\"", "rows = \"deceased = \"", "row filter"),
         ("rows = \"deceased = false\"", "rows = \"patient_id IN (SELECT 1)\"", "row filter"),
         ("mask.postcode = \"outward\"", "mask.patient_id = \"outward\"", "outward"),

@@ -11,6 +11,7 @@ use datafusion::logical_expr::expr::{
 use datafusion::logical_expr::{BinaryExpr, Expr, GroupingSet, Operator, SortExpr};
 
 use super::glossary::{Glossary, Meaning, is_identifier, is_made_up};
+use crate::expression::as_written;
 
 /// Characters of one expression; a longer one is cut.
 pub(super) const LONGEST: usize = 400;
@@ -101,6 +102,9 @@ impl Writer<'_> {
 
     fn write(&self, expr: &Expr) -> (String, u8) {
         let atom = |text: String| (text, ATOM);
+        if let Some(written) = as_written(expr) {
+            return self.write(&written);
+        }
         let tested = |inner: &Expr, test: &str| (format!("{} {test}", self.at(inner, COMPARISON + 1)), COMPARISON);
         match expr {
             Expr::Alias(alias) => self.write(&alias.expr),

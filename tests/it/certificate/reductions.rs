@@ -22,7 +22,9 @@ pub fn reductions(query: &Query) -> Vec<Query> {
             return found;
         }
         // Parsed again, since an operand without its parentheses may bind in another way.
-        if let Ok(smaller) = parse(&smaller.to_string()) {
+        if let Ok(smaller) = parse(&smaller.to_string())
+            && smaller != *query
+        {
             found.push(smaller);
         }
     }

@@ -171,6 +171,13 @@ impl Renderer<'_> {
                 let having = (group_by.is_empty() && !groups.is_empty()).then(|| "count(*) > 0".to_owned());
                 let mut outputs = grouped;
                 outputs.extend(aggregates.iter().map(|call| self.aggregate(call, &scope)));
+                if having.is_some() && aggregates.is_empty() {
+                    // Without an aggregate among its outputs a SELECT is no grouping to every database.
+                    let one_row = Select { outputs: vec!["count(*)".to_owned()], group_by: Some(group_by), ..select };
+                    let counted = self.derived(one_row, 1);
+                    let rows = counted.outputs.first().cloned().unwrap_or_default();
+                    return Select { outputs, conjuncts: vec![format!("({rows} > 0)")], ..counted };
+                }
                 Select { outputs, group_by: Some(group_by), having, ..select }
             }
             Relation::GroupingSets { input, groups, sets, aggregates } => {
