@@ -104,7 +104,8 @@ impl Memory {
             process: Arc::clone(&self.process),
             refused: Mutex::new(None),
         });
-        let mut runtime = RuntimeEnvBuilder::from_runtime_env(base).with_memory_pool(Arc::clone(&pool) as _);
+        let shared: Arc<dyn MemoryPool> = Arc::<QueryPool>::clone(&pool);
+        let mut runtime = RuntimeEnvBuilder::from_runtime_env(base).with_memory_pool(shared);
         runtime.disk_manager = Some(Arc::clone(&self.disk));
         let runtime = runtime.build_arc().map_err(|error| Error::Execution { message: error.strip_backtrace() })?;
         Ok(QueryMemory { pool, runtime, spill: Arc::clone(&self.spill) })

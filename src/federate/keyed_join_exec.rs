@@ -107,7 +107,8 @@ fn narrowed(
     let told = receiver.transform_down(|plan| {
         Ok(match plan.downcast_ref::<FragmentExec>() {
             Some(fragment) if fragment.id == slot => {
-                Transformed::yes(Arc::new(fragment.narrowed(keys.cloned())) as Arc<dyn ExecutionPlan>)
+                let told: Arc<dyn ExecutionPlan> = Arc::new(fragment.narrowed(keys.cloned()));
+                Transformed::yes(told)
             }
             _ => Transformed::no(plan),
         })

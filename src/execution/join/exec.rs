@@ -54,7 +54,10 @@ impl PhysicalOptimizerRule for SpillingJoins {
 
 fn with_spilling_joins(plan: Arc<dyn ExecutionPlan>) -> Result<Arc<dyn ExecutionPlan>, DataFusionError> {
     plan.transform_up(|node| match node.downcast_ref::<HashJoinExec>() {
-        Some(join) if spills(join) => Ok(Transformed::yes(Arc::new(SpillingJoinExec::new(join)?) as _)),
+        Some(join) if spills(join) => {
+            let spilling: Arc<dyn ExecutionPlan> = Arc::new(SpillingJoinExec::new(join)?);
+            Ok(Transformed::yes(spilling))
+        }
         _ => Ok(Transformed::no(node)),
     })
     .data()

@@ -37,7 +37,7 @@ pub(super) fn match_early(plan: LogicalPlan) -> Result<LogicalPlan, DataFusionEr
         .filter(|column| join.left.schema().maybe_index_of_column(column).is_some())
         .cloned()
         .collect();
-    Ok(Moved { join, agency, looked_at }.into_plan(&join.left)?.unwrap_or(plan))
+    Ok(Moved { join, agency, looked_at }.made_in(&join.left)?.unwrap_or(plan))
 }
 
 /// A semi-join on its way down.
@@ -50,7 +50,7 @@ struct Moved<'a> {
 
 impl Moved<'_> {
     /// This plan with the join made inside it; `None` where no subtree of its agency has all that it looks at.
-    fn into_plan(&self, plan: &LogicalPlan) -> Result<Option<LogicalPlan>, DataFusionError> {
+    fn made_in(&self, plan: &LogicalPlan) -> Result<Option<LogicalPlan>, DataFusionError> {
         if !self.looked_at.iter().all(|column| plan.schema().maybe_index_of_column(column).is_some()) {
             return Ok(None);
         }
@@ -59,11 +59,11 @@ impl Moved<'_> {
         }
         match plan {
             LogicalPlan::Projection(projection) if only_columns(&projection.expr) => {
-                let Some(input) = self.into_plan(&projection.input)? else { return Ok(None) };
+                let Some(input) = self.made_in(&projection.input)? else { return Ok(None) };
                 Ok(Some(LogicalPlan::Projection(Projection::try_new(projection.expr.clone(), Arc::new(input))?)))
             }
             LogicalPlan::Filter(filter) => {
-                let Some(input) = self.into_plan(&filter.input)? else { return Ok(None) };
+                let Some(input) = self.made_in(&filter.input)? else { return Ok(None) };
                 Ok(Some(LogicalPlan::Filter(Filter::try_new(filter.predicate.clone(), Arc::new(input))?)))
             }
             LogicalPlan::Join(below) if !below.null_aware => {
@@ -74,9 +74,9 @@ impl Moved<'_> {
                     JoinType::Full | JoinType::LeftMark | JoinType::RightMark => (false, false),
                 };
                 let mut made = below.clone();
-                if left && let Some(input) = self.into_plan(&below.left)? {
+                if left && let Some(input) = self.made_in(&below.left)? {
                     made.left = Arc::new(input);
-                } else if right && let Some(input) = self.into_plan(&below.right)? {
+                } else if right && let Some(input) = self.made_in(&below.right)? {
                     made.right = Arc::new(input);
                 } else {
                     return Ok(None);

@@ -93,7 +93,7 @@ impl<'a> Queries<'a> {
         match self.chance().below(10) {
             0..=3 => self.plain(from, scope, depth),
             4 => self.distinct(from, scope, depth),
-            5 | 6 | 7 => self.grouped(from, scope, depth),
+            5..=7 => self.grouped(from, scope, depth),
             8 => self.whole(from, scope, depth),
             _ => self.windowed(from, scope, depth),
         }

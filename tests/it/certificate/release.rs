@@ -126,7 +126,7 @@ fn canonical(written: &str, form: &str) -> Option<String> {
     }
     let as_written = |separator: &&str| [&digits[..3], &digits[3..6], &digits[6..]].join(separator) == written;
     let weighted: u32 = digits.chars().zip(0..).map(|(digit, place)| digit.to_digit(10).unwrap() * (10 - place)).sum();
-    (separators.iter().any(as_written) && weighted % 11 == 0).then_some(digits)
+    (separators.iter().any(as_written) && weighted.is_multiple_of(11)).then_some(digits)
 }
 
 /// Whether the person behind a key lets this agreement have their rows.
