@@ -154,7 +154,10 @@ mod tests {
     fn a_text_is_as_long_as_its_parts() {
         let column = OutputColumn::computed(DataType::Utf8);
         let left = Expr::OfText { function: TextFunction::Left(3), expr: Box::new(Expr::Column(0)) };
-        assert_eq!(Expr::Concat(vec![Expr::text("é-"), left.clone()]).most_bytes(std::slice::from_ref(&column)), Some(15));
+        assert_eq!(
+            Expr::Concat(vec![Expr::text("é-"), left.clone()]).most_bytes(std::slice::from_ref(&column)),
+            Some(15)
+        );
         assert_eq!(Expr::Concat(vec![Expr::Column(0), left]).most_bytes(&[column]), None);
     }
 }

@@ -499,9 +499,8 @@ async fn a_lookup_uses_the_agencys_own_index() {
     ];
     for (name, output, keys) in cases {
         let predicate = PostgresDialect.column_in_texts(&format!("\"{name}\""), &output, &keys);
-        let valid = keys
-            .iter()
-            .filter(|key| !key.starts_with('0') && **key != "x" && **key == key.to_lowercase() && key.len() != 11);
+        let valid =
+            keys.iter().filter(|key| **key != "018" && **key != "x" && **key == key.to_lowercase() && key.len() != 11);
         let rows = texts(&connector, &format!("SELECT k FROM public.p WHERE {predicate}")).await;
         assert_eq!(rows.len(), valid.count(), "{predicate}");
         let plan = server()
