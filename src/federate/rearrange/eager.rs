@@ -168,6 +168,8 @@ struct Wanted {
     arguments: BTreeSet<Column>,
     /// The columns that the rest of the query looks at.
     keep: BTreeSet<Column>,
+    /// Those of them by which joins are made.
+    keys: BTreeSet<Column>,
 }
 
 /// The plan with the parts made as deep as the one agency that has all their arguments; `None` where there is no such.
@@ -210,9 +212,14 @@ fn place_below(join: &Join, wanted: &Wanted) -> Result<Option<LogicalPlan>, Data
         JoinType::Inner => (has_all(&join.left), has_all(&join.right)),
         JoinType::Left => (has_all(&join.left), !counts_rows && has_all(&join.right)),
         JoinType::Right => (!counts_rows && has_all(&join.left), has_all(&join.right)),
-        JoinType::LeftSemi | JoinType::LeftAnti => (has_all(&join.left), false),
-        JoinType::RightSemi | JoinType::RightAnti => (false, has_all(&join.right)),
-        JoinType::Full | JoinType::LeftMark | JoinType::RightMark => (false, false),
+        // A semi-join repeats no row, so that there is little to be made smaller; and a full join keeps both sides.
+        JoinType::LeftSemi
+        | JoinType::LeftAnti
+        | JoinType::LeftMark
+        | JoinType::RightSemi
+        | JoinType::RightAnti
+        | JoinType::RightMark
+        | JoinType::Full => (false, false),
     };
     let take_left = match (left, right) {
         (false, false) => return Ok(None),
@@ -221,6 +228,7 @@ fn place_below(join: &Join, wanted: &Wanted) -> Result<Option<LogicalPlan>, Data
         (left, _) => left,
     };
     let mut wanted = wanted.clone();
+    wanted.keys.extend(join.on.iter().flat_map(|(left, right)| [left, right]).flat_map(columns_of));
     wanted.keep.extend(join.on.iter().flat_map(|(left, right)| [left, right]).flat_map(columns_of));
     // A condition beside the keys would split the groups by columns of its own, until hardly two rows are alike.
     let known = |column: &Column| wanted.keep.contains(column) || schema_lacks(made_side(join, take_left), column);
@@ -258,7 +266,9 @@ fn grouped(plan: &LogicalPlan, wanted: &Wanted) -> Result<Option<LogicalPlan>, D
         plan.schema().columns().into_iter().filter(|column| wanted.keep.contains(column)).collect();
     let named: BTreeSet<Column> = groups.iter().cloned().collect();
     let known = wanted.arguments.iter().all(|column| plan.schema().maybe_index_of_column(column).is_some());
-    if !known || groups.is_empty() || names_a_row(plan, &named) {
+    // With each column beside the join's keys there are more groups, until they are hardly fewer than rows.
+    let fine = !named.is_subset(&wanted.keys);
+    if !known || groups.is_empty() || fine || names_a_row(plan, &named) {
         return Ok(None);
     }
     let group_exprs: Vec<Expr> = groups.into_iter().map(Expr::Column).collect();
