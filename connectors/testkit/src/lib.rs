@@ -14,6 +14,8 @@
 pub mod contract;
 mod postgres_client;
 mod postgres_server;
+mod proxy;
 
 pub use postgres_client::PostgresClient;
 pub use postgres_server::PostgresServer;
+pub use proxy::Proxy;

@@ -66,11 +66,16 @@ impl Fixture for Sqlite {
             Cannot { what: &["NaN"], why: "SQLite stores it as NULL" },
             Cannot { what: &["negative zero"], why: "SQLite stores it as the integer 0" },
             Cannot { what: &["more than 15 digits of a decimal"], why: "SQLite stores decimals as binary floats" },
+            Cannot { what: &["* over float64"], why: FLOATS },
             Cannot { what: &["equal over float64", "in list over float64", "order over float64"], why: NOT_A_NUMBER },
             Cannot { what: &["add over int*", "subtract over int*", "multiply over int*"], why: OVERFLOW },
-            Cannot { what: &["equal over float64", "order over float64", "in list over float64"], why: FLOATS },
             Cannot { what: &["* over decimal*"], why: DECIMALS },
             Cannot { what: &["* over date", "* over time*"], why: DATES },
+            Cannot { what: &["grouping sets"], why: "the dialect groups by one set after the other" },
+            Cannot {
+                what: &["lost connection", "unreachable server", "wrong login", "encryption"],
+                why: "a file is reached over no network, and has no login",
+            },
         ]
     }
 

@@ -1,7 +1,6 @@
 //! Runs the table of expressions at a source, and holds each answer against [`evaluate`].
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
 use arrow::compute::{sort_to_indices, take};
@@ -13,11 +12,11 @@ use wayleave_connector_api::{
 use super::answer::{answer, shown};
 use super::evaluate::evaluate;
 use super::expressions::{CASES, Case, Sample, case_name};
-use super::fixture::{Database, Fixture, Settings, excuses};
+use super::fixture::{Fixture, Settings, excuses};
 use super::kind::rarity;
 use super::moment::is_open_to_debate;
 use super::table::{TableSpec, constant};
-use super::{Kind, fixture};
+use super::{Kind, groups};
 
 /// Expressions of one statement.
 const EXPRESSIONS_A_STATEMENT: usize = 30;
@@ -171,6 +170,7 @@ pub async fn expressions(fixture: &dyn Fixture, kind: Kind) {
     let place = Place { connector: connector.as_ref(), table, rows: spec.arriving(fixture) };
     // What is in the table has arrived unchanged: without this the rest would prove nothing.
     place.values(&format!("reading {}", kind.name()), &[Expr::Column(1), Expr::Column(2)]).await;
+    groups::prove(fixture, kind, connector.as_ref(), &place.whole(), &place.rows).await;
     for case in CASES.iter().filter(|case| (case.is_for)(kind)) {
         let name = case_name(case, kind);
         let judged = judge(case, kind, connector.as_ref(), &place.inputs());
@@ -235,19 +235,4 @@ impl Judged {
             assert!(explained, "`{name}` stays here ({reasons:?}), for which the fixture says {excuses:?}");
         }
     }
-}
-
-/// Every exception is one of something that exists.
-pub fn exceptions_are_real(fixture: &dyn Fixture, names: &[String]) {
-    for pattern in fixture.cannot().iter().flat_map(|cannot| cannot.what) {
-        let covers = names.iter().any(|name| fixture::matches(pattern, name));
-        assert!(covers, "`{pattern}` is the name of nothing in the suite");
-    }
-}
-
-/// The columns of a kind's table as this fixture's databases describe them.
-pub(super) async fn described(fixture: &dyn Fixture, database: &dyn Database, kind: Kind) -> Vec<OutputColumn> {
-    let connector: Arc<dyn Connector> = database.connector(Settings::default());
-    let name = TableName::new(database.schema(), spec(fixture, kind).name);
-    connector.table(&name).await.unwrap().unwrap().columns.iter().map(OutputColumn::from).collect()
 }
