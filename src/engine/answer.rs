@@ -71,9 +71,15 @@ pub struct Progress {
 }
 
 impl Progress {
-    /// Rows read so far by agency, where that tells of released rows only.
+    /// Rows of the answer so far: all that the asker may be told while it runs. How much is read for them, from whom and in
+    /// which order, follows withheld rows and statistics as well.
+    pub fn returned(&self) -> u64 {
+        self.run.returned()
+    }
+
+    /// Rows read so far by agency, withheld ones included: not for the asker.
     pub fn rows(&self) -> Vec<(String, u64)> {
-        self.run.shown_rows()
+        self.run.rows()
     }
 
     /// How the query is answered, with what was measured once it has come to its end; `None` for an answer that no agency
@@ -82,7 +88,7 @@ impl Progress {
         self.plan.as_ref().map(|plan| plan.explanation(audience, Some(&self.run)))
     }
 
-    /// Keys sent so far: from whom, to whom, how many.
+    /// Keys sent so far: from whom, to whom, how many. They count withheld persons as well: not for the asker.
     pub fn disclosed(&self) -> Vec<crate::federate::Disclosed> {
         self.run.disclosed()
     }

@@ -25,7 +25,7 @@ use wayleave_connector_api::{
 use super::estimate;
 use super::keys::KeySet;
 use super::meter::metered;
-use super::node::{Counting, FragmentNode, Origin, agencies_of};
+use super::node::{FragmentNode, Origin, agencies_of};
 use super::run::QueryRun;
 use crate::catalog::Agency;
 use crate::error::Error;
@@ -42,7 +42,6 @@ pub struct FragmentExec {
     pub origins: Vec<Origin>,
     fragment: Fragment,
     rows: f64,
-    counting: Counting,
     /// Canonical join keys that narrow it; `None` reads it whole.
     keys: Option<Arc<KeySet>>,
     properties: Arc<PlanProperties>,
@@ -81,7 +80,6 @@ impl FragmentExec {
             origins: node.origins.clone(),
             fragment: node.fragment.clone(),
             rows: estimate::expected(node.rows, node.scale),
-            counting: node.counting,
             keys: None,
             properties,
         }
@@ -116,7 +114,6 @@ impl FragmentExec {
             origins: self.origins.clone(),
             fragment: self.fragment.clone(),
             rows: self.rows,
-            counting: self.counting,
             keys,
             properties: Arc::clone(&self.properties),
         }
@@ -134,7 +131,7 @@ impl FragmentExec {
         };
         let agency = Arc::clone(&self.agency);
         let delivered = Arc::clone(&schema);
-        let (id, counting) = (self.id, self.counting);
+        let id = self.id;
         let read = Arc::new(agencies_of(&self.agency.name, &self.origins));
         let batches = stream::iter(chunks)
             .then(move |chunk| {
@@ -161,7 +158,7 @@ impl FragmentExec {
                     Ok::<_, DataFusionError>(batches.map(move |batch| {
                         let batch = batch.map_err(|error| failed(&agency, error))?;
                         for agency in read.iter() {
-                            run.add_rows(agency, batch.num_rows(), counting);
+                            run.add_rows(agency, batch.num_rows());
                         }
                         as_delivered(&batch, &delivered)
                     }))
