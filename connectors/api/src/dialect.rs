@@ -21,6 +21,11 @@ pub enum Support {
     Local { reason: &'static str },
 }
 
+/// How long a constant pattern of LIKE may be to be matched against rows that nobody may learn of. Matchers fail by the
+/// pattern alone (SQLite's and the regular expressions here by its length) or by pattern and text together (PostgreSQL's
+/// stack, by the number of `%`).
+pub const LONGEST_PATTERN_BYTES: usize = 1_000;
+
 /// What a text is about to be used for, which decides whether the source's own collation will do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TextUse {
@@ -175,7 +180,7 @@ pub trait Dialect: Send + Sync + std::fmt::Debug {
         key.to_owned()
     }
 
-    /// Case-sensitive LIKE over a constant pattern in which `\` escapes.
+    /// Case-sensitive LIKE over a constant pattern in which `\` escapes, at most [`LONGEST_PATTERN_BYTES`] long.
     fn like(&self, text: &str, pattern: &str) -> String;
 
     fn widen(&self, sql: &str, from: &DataType, to: &DataType) -> String;

@@ -10,8 +10,8 @@ use arrow::datatypes::{DataType, TimeUnit};
 use chrono::{Days, NaiveDate};
 use wayleave_connector_api::{
     Aggregate, AggregateFunction, Calculation, Collation, DatePart, DateUnit, Dialect, Expr, Form, GroupingSets,
-    KeyFormat, Mask, NotIn, OutputColumn, Scheme, Slice, Support, TextFunction, TextPart, TextUse, Value, WindowCall,
-    WindowFunction, arithmetic_support,
+    KeyFormat, LONGEST_PATTERN_BYTES, Mask, NotIn, OutputColumn, Scheme, Slice, Support, TextFunction, TextPart,
+    TextUse, Value, WindowCall, WindowFunction, arithmetic_support,
 };
 
 mod function;
@@ -54,6 +54,7 @@ impl Dialect for PostgresDialect {
             }
             Expr::Like { expr, pattern, .. } => match expr.output(input).data_type {
                 DataType::Utf8 if pattern.contains('\0') => NUL,
+                DataType::Utf8 if pattern.len() > LONGEST_PATTERN_BYTES => LONG_PATTERN,
                 DataType::Utf8 => Support::Exact,
                 _ => Support::Local { reason: "LIKE is for text" },
             },
@@ -406,6 +407,7 @@ impl PostgresDialect {
 }
 
 const FLOATS: Support = Support::Local { reason: "PostgreSQL compares NaN and negative zero in another way" };
+const LONG_PATTERN: Support = Support::Local { reason: "PostgreSQL can fail on a long pattern, on a hidden row too" };
 const NUL: Support = Support::Local { reason: "no text of PostgreSQL's holds a NUL character" };
 
 /// Whether equality, order and grouping of this type are ours.

@@ -17,7 +17,7 @@ mod date;
 mod sum;
 mod text;
 
-pub(crate) use sum::EXACT_SUM;
+pub(crate) use sum::{EXACT_SUM, INTEGER_SUM};
 pub(crate) use text::{
     TEXT_CONCAT, TEXT_LEFT, TEXT_LENGTH, TEXT_LIKE, TEXT_LOWER, TEXT_POSITION, TEXT_REPLACE, TEXT_RIGHT,
     TEXT_SUBSTRING, TEXT_TRIM, TEXT_UPPER,
