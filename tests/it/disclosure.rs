@@ -214,6 +214,44 @@ async fn keys_of_a_register_go_nowhere() {
     }
 }
 
+/// Social care's clients are checked against two registers, of health and of police. The keys of health's patients narrow the
+/// scan below both checks: one row leaves social care, where all that the agreement shares leave it without keys.
+#[tokio::test(flavor = "multi_thread")]
+async fn keys_go_below_the_check_of_a_register_that_a_third_agency_keeps() {
+    let silent = |policies: &Path| {
+        for entry in std::fs::read_dir(policies.join("agreements")).unwrap() {
+            let file = entry.unwrap().path();
+            let text = std::fs::read_to_string(&file).unwrap();
+            let kept = text.lines().filter(|line| !line.starts_with("disclose_keys_to"));
+            std::fs::write(&file, kept.collect::<Vec<_>>().join("\n")).unwrap();
+        }
+    };
+    let sql = "SELECT p.name, c.client_id FROM health.main.patients p JOIN social.main.clients c \
+               ON c.nhs_number = p.nhs_number WHERE p.patient_id = 111";
+    for backend in Backend::ALL {
+        let (with, without) = (World::new(backend).await, World::with_policies(backend, silent).await);
+        let mut answers = Vec::new();
+        let mut read = Vec::new();
+        for world in [&with, &without] {
+            make_large(world, "social", "clients").await;
+            let (rows, _, fragments) = world.answer(&world.session("coordinator"), sql).await.unwrap();
+            answers.push(rows);
+            let outcome = last(&world.audit_directory(), "outcome");
+            let rows_read = outcome["rows_read"].as_array().unwrap();
+            let social = rows_read.iter().find(|read| read["agency"] == "social").unwrap();
+            read.push((receivers(&fragments), outcome["keys_disclosed"].clone(), social["rows"].as_u64().unwrap()));
+        }
+        assert_eq!(answers[0].len(), 1, "{backend:?}");
+        assert_eq!(answers[0][0][1], "C11", "{backend:?}");
+        assert_eq!(answers[0], answers[1], "{backend:?}");
+        let told = BTreeSet::from([("health".to_owned(), "social".to_owned())]);
+        let sent = serde_json::json!([{ "from": ["health"], "to": "social", "keys": 1 }]);
+        assert_eq!(read[0], (told, sent, 1), "{backend:?}");
+        assert_eq!((&read[1].0, &read[1].1), (&BTreeSet::new(), &serde_json::json!([])), "{backend:?}");
+        assert!(read[1].2 > 1, "{backend:?}: {read:?}");
+    }
+}
+
 /// A world of files in which the police have a PostgreSQL server of their own, whose log holds every statement.
 async fn logged_police(pairs: &[(&str, &[&str])]) -> (World, PostgresServer) {
     let server = PostgresServer::start().unwrap();
