@@ -25,7 +25,7 @@ use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
 use datafusion::sql::sqlparser::keywords::Keyword;
 use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan, Tokenizer};
 use futures::TryStreamExt;
-use wayleave_connector_api::{Audience, ServerInfo};
+use wayleave_connector_api::{Audience, KeyDisclosure, ServerInfo};
 
 pub use answer::{Answer, FragmentReport, Notice, Progress};
 pub use explain::{
@@ -608,6 +608,7 @@ fn intent(session: &Session, query_id: &str, sql: &str, query: &QueryPlan, polic
                 from: from.clone(),
                 to: fragment.agency.clone(),
                 scheme: "subject key".to_owned(),
+                pseudonymised: fragment.key_disclosure == KeyDisclosure::Pseudonymised,
             });
         }
     }

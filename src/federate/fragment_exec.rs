@@ -23,15 +23,12 @@ use wayleave_connector_api::{
 };
 
 use super::estimate;
-use super::keys::KeySet;
+use super::keys::SentKeys;
 use super::meter::metered;
 use super::node::{Counting, FragmentNode, Origin, agencies_of};
 use super::run::QueryRun;
 use crate::catalog::Agency;
 use crate::error::Error;
-
-/// Keys in one statement. The whole set goes in as many statements as it takes.
-const KEYS_PER_STATEMENT: usize = 20_000;
 
 /// A fragment, ready to run: one partition, opened when it is first polled.
 #[derive(Debug)]
@@ -43,8 +40,8 @@ pub struct FragmentExec {
     fragment: Fragment,
     rows: f64,
     counting: Counting,
-    /// Canonical join keys that narrow it; `None` reads it whole.
-    keys: Option<Arc<KeySet>>,
+    /// Join keys that narrow it; `None` reads it whole.
+    keys: Option<SentKeys>,
     properties: Arc<PlanProperties>,
 }
 
@@ -109,7 +106,7 @@ impl FragmentExec {
     }
 
     /// The same fragment once join keys are known: `None` reads it whole, no key sends no statement and has no rows.
-    pub(super) fn narrowed(&self, keys: Option<Arc<KeySet>>) -> Self {
+    pub(super) fn narrowed(&self, keys: Option<SentKeys>) -> Self {
         Self {
             id: self.id,
             agency: Arc::clone(&self.agency),
@@ -125,20 +122,19 @@ impl FragmentExec {
     fn open(&self, run: Arc<QueryRun>) -> SendableRecordBatchStream {
         let schema = Arc::clone(&self.fragment.schema);
         let fragment = counted(&self.fragment);
-        let chunks: Vec<Option<(Arc<KeySet>, Range<usize>)>> = match &self.keys {
+        let chunks: Vec<Option<Range<usize>>> = match &self.keys {
             None => vec![None],
-            Some(keys) => (0..keys.len())
-                .step_by(KEYS_PER_STATEMENT)
-                .map(|start| Some((Arc::clone(keys), start..keys.len().min(start + KEYS_PER_STATEMENT))))
-                .collect(),
+            Some(keys) => keys.statements().into_iter().map(Some).collect(),
         };
+        let sent = self.keys.clone();
         let agency = Arc::clone(&self.agency);
         let delivered = Arc::clone(&schema);
         let (id, counting) = (self.id, self.counting);
         let read = Arc::new(agencies_of(&self.agency.name, &self.origins));
         let batches = stream::iter(chunks)
             .then(move |chunk| {
-                let keys = chunk.map(|(keys, places)| keys.some(places));
+                let sent = sent.clone();
+                let keys = chunk.zip(sent.as_ref()).map(|(places, sent)| sent.texts(places));
                 let agency = Arc::clone(&agency);
                 let read = Arc::clone(&read);
                 let run = Arc::clone(&run);
@@ -153,9 +149,11 @@ impl FragmentExec {
                         Statement { sql, schema: Arc::clone(&fragment.schema), query_id: run.query_id.clone() };
                     // Parts are the one statement that they are parts of: their number would tell of the table's size.
                     run.add_statement(id);
-                    let batches = match Divisible::new(agency.dialect(), &fragment) {
-                        Some(divisible) if keys.is_none() => agency.connector.query_parts(statement, divisible).await,
-                        Some(_) | None => agency.connector.query(statement).await,
+                    let divisible = Divisible::new(agency.dialect(), &fragment).filter(|_| keys.is_none());
+                    let batches = match (divisible, sent.as_ref().and_then(SentKeys::pseudonymiser)) {
+                        (Some(divisible), _) => agency.connector.query_parts(statement, divisible).await,
+                        (None, Some(secret)) => agency.connector.query_pseudonymised(statement, secret).await,
+                        (None, None) => agency.connector.query(statement).await,
                     };
                     let batches = batches.map_err(|error| failed(&agency, error))?;
                     Ok::<_, DataFusionError>(batches.map(move |batch| {

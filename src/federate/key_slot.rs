@@ -3,14 +3,13 @@
 //! Narrowing that scan must be the same as narrowing the plan's own rows by the column that the join compares. So a slot goes
 //! down only through operations that keep a row, with its key, or drop it, whatever other rows there are.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use datafusion::logical_expr::{Expr as PlanExpr, Join, JoinType, LogicalPlan};
-use wayleave_connector_api::{Expr, JoinKind, KeySlot, Relation, Scheme};
+use wayleave_connector_api::{Dialect, Expr, JoinKind, KeyDisclosure, KeyFormat, KeySlot, Relation, Scheme};
 
 use super::fragment_exec::without_key_slots;
-use super::lineage::disclosing_agencies;
+use super::lineage::{Disclosing, disclosing};
 use super::node::{FragmentNode, KeyedJoinNode, Side};
 use super::piece::{column_of, subject_scheme};
 
@@ -20,8 +19,8 @@ pub(super) struct Waiting {
     /// The id of that fragment.
     pub fragment: u64,
     pub agency: String,
-    /// The agencies whose keys it may be told.
-    pub discloses: BTreeSet<String>,
+    /// Whose keys it may be told, and as what.
+    pub disclosing: Disclosing,
 }
 
 /// What is on its way to a scan.
@@ -74,18 +73,17 @@ impl Keys<'_> {
         if node.origins.iter().any(|origin| origin.agency != node.agency.name) {
             return None;
         }
-        let discloses = disclosing_agencies(self.giver, &node.agency.name)?;
+        let disclosing = disclosing(self.giver, &node.agency.name)?;
         let mut node = node.clone();
-        if !place_key_slot(&mut node.fragment.root, position) {
-            return None;
-        }
+        let slot = place_key_slot(&mut node.fragment.root, position)?;
+        disclose(slot, disclosing.disclosure, node.agency.dialect())?;
         // Several statements' rows come one after the other, each in its own order.
         node.ordering = Vec::new();
-        Some(Waiting { fragment: node.id(), agency: node.agency.name.clone(), plan: node.into_plan(), discloses })
+        Some(Waiting { fragment: node.id(), agency: node.agency.name.clone(), plan: node.into_plan(), disclosing })
     }
 
     /// Keys that narrow the giver of another keyed join speak through the keys that it gives: its receiver may be told them
-    /// only where their agencies say so. Where they do not, that join is made without.
+    /// only where their agencies say so, and as what they say. Where they do not, that join is made without.
     fn awaited_in_keyed(&self, keyed: &KeyedJoinNode, position: usize) -> Option<Waiting> {
         let (side, position) = narrowed_side(&keyed.join, position)?;
         let waiting = self.awaited_in(input(&keyed.join, side), position)?;
@@ -93,10 +91,16 @@ impl Keys<'_> {
         let plan = if side == keyed.receiver {
             KeyedJoinNode { join, ..keyed.clone() }.into_plan()
         } else {
-            match disclosing_agencies(self.giver, &keyed.receives) {
-                Some(more) => {
-                    let discloses = keyed.discloses.union(&more).cloned().collect();
-                    KeyedJoinNode { join, discloses, ..keyed.clone() }.into_plan()
+            let told = Disclosing { agencies: keyed.discloses.clone(), disclosure: keyed.disclosure };
+            let more = disclosing(self.giver, &keyed.receives).map(|more| told.and(&more));
+            let lessened = more.and_then(|all| {
+                Some((with_disclosure(input(&join, keyed.receiver), keyed.slot, all.disclosure)?, all))
+            });
+            match lessened {
+                Some((receiver, all)) => {
+                    let join = with_input(&join, keyed.receiver, receiver);
+                    let (discloses, disclosure) = (all.agencies, all.disclosure);
+                    KeyedJoinNode { join, discloses, disclosure, ..keyed.clone() }.into_plan()
                 }
                 None => {
                     let unkeyed = without_slot(input(&join, keyed.receiver), keyed.slot)?;
@@ -148,18 +152,73 @@ pub(super) fn with_input(join: &Join, side: Side, plan: LogicalPlan) -> Join {
 
 /// The plan in which this fragment waits for nothing.
 fn without_slot(plan: &LogicalPlan, fragment: u64) -> Option<LogicalPlan> {
+    with_root(plan, fragment, |node| Some(without_key_slots(&node.fragment.root)))
+}
+
+/// The plan in which this fragment waits for its keys as what they may be sent; `None` where it cannot.
+fn with_disclosure(plan: &LogicalPlan, fragment: u64, disclosure: KeyDisclosure) -> Option<LogicalPlan> {
+    with_root(plan, fragment, |node| disclosed(&node.fragment.root, disclosure, node.agency.dialect()))
+}
+
+/// The plan with another relation in this fragment, where there is one.
+fn with_root(
+    plan: &LogicalPlan,
+    fragment: u64,
+    root: impl Fn(&FragmentNode) -> Option<Relation>,
+) -> Option<LogicalPlan> {
     use datafusion::common::tree_node::{Transformed, TreeNode};
-    let freed = plan.clone().transform_down(|node| {
+    let mut impossible = false;
+    let replaced = plan.clone().transform_down(|node| {
         Ok(match FragmentNode::of(&node) {
-            Some(found) if found.id() == fragment => {
-                let mut found = found.clone();
-                found.fragment.root = without_key_slots(&found.fragment.root);
-                Transformed::yes(found.into_plan())
-            }
+            Some(found) if found.id() == fragment => match root(found) {
+                Some(root) => {
+                    let mut found = found.clone();
+                    found.fragment.root = root;
+                    Transformed::yes(found.into_plan())
+                }
+                None => {
+                    impossible = true;
+                    Transformed::no(node)
+                }
+            },
             _ => Transformed::no(node),
         })
     });
-    freed.ok().map(|freed| freed.data)
+    replaced.ok().filter(|_| !impossible).map(|replaced| replaced.data)
+}
+
+/// The relation whose key slots take keys as what they may be sent.
+fn disclosed(relation: &Relation, disclosure: KeyDisclosure, dialect: &dyn Dialect) -> Option<Relation> {
+    let slots = relation.scans().into_iter().filter_map(|scan| scan.keys.as_ref());
+    if !slots.into_iter().all(|slot| can_disclose(slot.format, disclosure, dialect)) {
+        return None;
+    }
+    Some(with_slots_disclosed(relation, disclosure))
+}
+
+fn with_slots_disclosed(relation: &Relation, disclosure: KeyDisclosure) -> Relation {
+    match relation.clone() {
+        Relation::Scan(mut scan) => {
+            if let Some(slot) = &mut scan.keys {
+                slot.disclosure = disclosure;
+            }
+            Relation::Scan(scan)
+        }
+        other => other.map_inputs(&|input| with_slots_disclosed(input, disclosure)),
+    }
+}
+
+/// Whether a source takes keys so: pseudonyms it must be able to make of its own.
+fn can_disclose(format: Option<KeyFormat>, disclosure: KeyDisclosure, dialect: &dyn Dialect) -> bool {
+    match disclosure {
+        KeyDisclosure::Plain => true,
+        KeyDisclosure::Pseudonymised => format.is_some_and(|format| dialect.in_pseudonyms("x", format, None).is_some()),
+    }
+}
+
+fn disclose(slot: &mut KeySlot, disclosure: KeyDisclosure, dialect: &dyn Dialect) -> Option<()> {
+    slot.disclosure = disclosure;
+    can_disclose(slot.format, disclosure, dialect).then_some(())
 }
 
 fn named(input: &LogicalPlan, expr: &PlanExpr) -> Option<usize> {
@@ -170,50 +229,50 @@ fn named(input: &LogicalPlan, expr: &PlanExpr) -> Option<usize> {
     }
 }
 
-/// Puts a key slot under an output column, as deep as the scan that the column comes from.
+/// Puts a key slot under an output column, as deep as the scan that the column comes from; `None` where it has no place.
 ///
 /// Only through operations that keep the answer: narrowing a scan by values of this column must be the same as narrowing
 /// the relation's own rows by them. A limit, or the side of an outer join that is filled with NULLs, is no such way.
-fn place_key_slot(relation: &mut Relation, output: usize) -> bool {
+fn place_key_slot(relation: &mut Relation, output: usize) -> Option<&mut KeySlot> {
     match relation {
         Relation::Scan(scan) => {
             if scan.keys.is_some() {
-                return false;
+                return None;
             }
-            let Some(Expr::CanonicalKey { expr, format }) = scan.outputs.get(output) else { return false };
-            let Expr::Column(column) = expr.as_ref() else { return false };
-            scan.keys = Some(KeySlot { column: *column, format: Some(*format) });
-            true
+            let Some(Expr::CanonicalKey { expr, format }) = scan.outputs.get(output) else { return None };
+            let Expr::Column(column) = expr.as_ref() else { return None };
+            let slot = KeySlot { column: *column, format: Some(*format), disclosure: KeyDisclosure::Plain };
+            Some(scan.keys.insert(slot))
         }
         Relation::Filter { input, .. } | Relation::Sort { input, fetch: None, .. } => place_key_slot(input, output),
         Relation::Project { input, exprs } => match exprs.get(output).and_then(column_of) {
             Some(column) => place_key_slot(input, column),
-            None => false,
+            None => None,
         },
         Relation::Join { left, right, kind, .. } => {
             let width = left.outputs().len();
             match kind {
                 JoinKind::Inner | JoinKind::Left if output < width => place_key_slot(left, output),
                 JoinKind::Inner | JoinKind::Right if output >= width => place_key_slot(right, output - width),
-                JoinKind::Inner | JoinKind::Left | JoinKind::Right | JoinKind::Full => false,
+                JoinKind::Inner | JoinKind::Left | JoinKind::Right | JoinKind::Full => None,
             }
         }
         Relation::SemiJoin { left, .. } | Relation::NotIn { left, .. } | Relation::MarkJoin { left, .. } => {
-            output < left.outputs().len() && place_key_slot(left, output)
+            if output < left.outputs().len() { place_key_slot(left, output) } else { None }
         }
         // Whole partitions go or stay.
         Relation::Window { input, calls } => {
             let whole = calls.iter().all(|call| call.partition_by.contains(&Expr::Column(output)));
-            whole && output < input.outputs().len() && place_key_slot(input, output)
+            if whole && output < input.outputs().len() { place_key_slot(input, output) } else { None }
         }
         Relation::Aggregate { input, groups, .. } => match groups.get(output).and_then(column_of) {
             Some(column) => place_key_slot(input, column),
-            None => false,
+            None => None,
         },
         Relation::Sort { .. }
         | Relation::Limit { .. }
         | Relation::GroupingSets { .. }
         | Relation::SetOperation { .. }
-        | Relation::Union { .. } => false,
+        | Relation::Union { .. } => None,
     }
 }

@@ -1,14 +1,14 @@
 //! The two logical nodes that federation adds: a fragment of one source, and a join that sends its keys.
 
 use std::cmp::Ordering;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering as Atomic};
 
 use datafusion::common::{DFSchemaRef, DataFusionError, plan_err};
 use datafusion::logical_expr::{Expr, Extension, Join, LogicalPlan, UserDefinedLogicalNodeCore};
-use wayleave_connector_api::{Fragment, NullsOrder, SortDirection};
+use wayleave_connector_api::{Fragment, KeyDisclosure, NullsOrder, SortDirection};
 
 use super::key_slot::Waiting;
 use crate::catalog::Agency;
@@ -26,8 +26,8 @@ pub struct Origin {
     /// `schema.table`.
     pub table: String,
     pub agreement: String,
-    /// Agencies to which the agreement lets this table's keys be sent.
-    pub disclose_keys_to: BTreeSet<String>,
+    /// Agencies to which the agreement lets this table's keys be sent, and as what.
+    pub disclose_keys_to: BTreeMap<String, KeyDisclosure>,
     /// Agencies with whose tables the agreement lets this one be joined inside one server.
     pub join_at_source_with: BTreeSet<String>,
 }
@@ -139,6 +139,8 @@ pub struct KeyedJoinNode {
     pub pair: usize,
     /// The agencies whose keys are sent.
     pub discloses: BTreeSet<String>,
+    /// As what they are sent.
+    pub disclosure: KeyDisclosure,
 }
 
 impl KeyedJoinNode {
@@ -151,7 +153,8 @@ impl KeyedJoinNode {
             slot: waiting.fragment,
             receives: waiting.agency.clone(),
             pair,
-            discloses: waiting.discloses.clone(),
+            discloses: waiting.disclosing.agencies.clone(),
+            disclosure: waiting.disclosing.disclosure,
         }
     }
 
@@ -257,7 +260,11 @@ impl UserDefinedLogicalNodeCore for KeyedJoinNode {
 
     fn fmt_for_explain(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let givers: Vec<&str> = self.discloses.iter().map(String::as_str).collect();
-        write!(f, "KeyedJoin: {}, keys of {}", self.join.join_type, givers.join(", "))
+        let keys = match self.disclosure {
+            KeyDisclosure::Plain => "keys",
+            KeyDisclosure::Pseudonymised => "pseudonymised keys",
+        };
+        write!(f, "KeyedJoin: {}, {keys} of {}", self.join.join_type, givers.join(", "))
     }
 
     fn with_exprs_and_inputs(&self, exprs: Vec<Expr>, inputs: Vec<LogicalPlan>) -> Result<Self, DataFusionError> {

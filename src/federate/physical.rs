@@ -13,7 +13,7 @@ use datafusion::logical_expr::{Expr, LogicalPlan, UserDefinedLogicalNode};
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::joins::utils::JoinFilter;
 use datafusion::physical_planner::{DefaultPhysicalPlanner, ExtensionPlanner, PhysicalPlanner};
-use wayleave_connector_api::Audience;
+use wayleave_connector_api::{Audience, KeyDisclosure};
 
 use super::carve::{FederatedPlan, for_each_fragment};
 use super::fragment_exec::FragmentExec;
@@ -36,6 +36,8 @@ pub struct PlannedFragment {
     pub origins: Vec<Origin>,
     /// Agencies whose keys this fragment receives.
     pub keys_from: BTreeSet<String>,
+    /// As what it receives them.
+    pub key_disclosure: KeyDisclosure,
     /// The agreements under which those agencies' keys are sent, by agency.
     pub keys_under: BTreeMap<String, BTreeSet<String>>,
     pub estimated_rows: f64,
@@ -120,6 +122,7 @@ fn planned_fragment(node: &FragmentNode, receives: Option<&KeyedJoinNode>) -> Pl
         asker_sql: exec.sql(Audience::Asker),
         origins: node.origins.clone(),
         keys_from,
+        key_disclosure: receives.map_or(KeyDisclosure::Plain, |keyed| keyed.disclosure),
         keys_under,
         estimated_rows: exec.rows(),
         sorted: !node.ordering.is_empty(),
@@ -171,6 +174,7 @@ impl ExtensionPlanner for FederationPlanner {
             filter,
             join_type: keyed.join.join_type,
             discloses: keyed.discloses.clone(),
+            disclosure: keyed.disclosure,
             schema: Arc::clone(keyed.join.schema.inner()),
         };
         Ok(Some(Arc::new(KeyedJoinExec::try_new(Arc::clone(giver), Arc::clone(receiver), join)?)))

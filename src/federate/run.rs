@@ -5,6 +5,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, OnceLock};
 use std::time::Duration;
 
+use wayleave_connector_api::KeyDisclosure;
+
 use super::meter::{Measured, Meter};
 use super::node::Counting;
 
@@ -15,6 +17,7 @@ pub struct Disclosed {
     pub to: String,
     /// Distinct keys.
     pub keys: u64,
+    pub disclosure: KeyDisclosure,
 }
 
 /// Shared by every operator of one running query; reachable from the task's configuration.

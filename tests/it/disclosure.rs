@@ -24,11 +24,22 @@ const TABLES: [(&str, &str, &str, &str); 4] = [
 const SESSION: &str = "safeguarding_lead";
 
 /// The agreement of [`SESSION`], in which these agencies disclose their keys to those.
-fn disclosing(pairs: &[(&str, &[&str])]) -> impl FnOnce(&Path) {
-    let pairs: Vec<(String, Vec<String>)> = pairs
-        .iter()
-        .map(|(from, to)| ((*from).to_owned(), to.iter().map(|&agency| agency.to_owned()).collect()))
-        .collect();
+fn disclosing(pairs: &[(&str, &[&str])]) -> impl FnOnce(&Path) + use<> {
+    let list = |to: &[&str]| format!("{to:?}");
+    as_written(pairs.iter().map(|(from, to)| ((*from).to_owned(), list(to))).collect())
+}
+
+/// The same with pseudonyms in the keys' place.
+fn pseudonymising(pairs: &[(&str, &[&str])]) -> impl FnOnce(&Path) + use<> {
+    let table = |to: &[&str]| {
+        let entries: Vec<String> = to.iter().map(|agency| format!("{agency} = \"pseudonymised\"")).collect();
+        format!("{{ {} }}", entries.join(", "))
+    };
+    as_written(pairs.iter().map(|(from, to)| ((*from).to_owned(), table(to))).collect())
+}
+
+/// The same with what each agency's shares say in TOML.
+fn as_written(pairs: Vec<(String, String)>) -> impl FnOnce(&Path) + use<> {
     move |policies| {
         let file = policies.join("agreements/safeguarding.toml");
         let text = std::fs::read_to_string(&file).unwrap();
@@ -38,7 +49,7 @@ fn disclosing(pairs: &[(&str, &[&str])]) -> impl FnOnce(&Path) {
             edited.push('\n');
             let from = line.strip_prefix("table = \"").and_then(|table| table.split('.').next());
             if let Some((_, to)) = pairs.iter().find(|(agency, _)| Some(agency.as_str()) == from) {
-                let _ = writeln!(edited, "disclose_keys_to = {to:?}");
+                let _ = writeln!(edited, "disclose_keys_to = {to}");
             }
         }
         std::fs::write(file, edited).unwrap();
@@ -253,7 +264,7 @@ async fn keys_go_below_the_check_of_a_register_that_a_third_agency_keeps() {
 }
 
 /// A world of files in which the police have a PostgreSQL server of their own, whose log holds every statement.
-async fn logged_police(pairs: &[(&str, &[&str])]) -> (World, PostgresServer) {
+async fn logged_police(edit: impl FnOnce(&Path)) -> (World, PostgresServer) {
     let server = PostgresServer::start().unwrap();
     server.create_database("police").await.unwrap();
     let seed = std::fs::read_to_string(seed_directory().join("police.sql")).unwrap();
@@ -263,7 +274,6 @@ async fn logged_police(pairs: &[(&str, &[&str])]) -> (World, PostgresServer) {
     server.execute("postgres", "ALTER SYSTEM SET log_statement = 'all'").await.unwrap();
     server.execute("postgres", "SELECT pg_reload_conf()").await.unwrap();
     let url = server.url("police");
-    let edit = disclosing(pairs);
     let world = World::with_policies(Backend::Sqlite, move |policies| {
         edit(policies);
         let file = policies.parent().unwrap().join("wayleave.toml");
@@ -292,7 +302,7 @@ const SOCIAL_TO_POLICE: &str = "SELECT q.person_id FROM social.main.clients c JO
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_receives_the_keys_it_may_have() {
-    let (world, server) = logged_police(&[("social", &["police"])]).await;
+    let (world, server) = logged_police(disclosing(&[("social", &["police"])])).await;
     let session = world.session(SESSION);
     assert_eq!(world.rows(&session, SOCIAL_TO_POLICE).await.unwrap(), [["2"]]);
     let statements = received(&server);
@@ -317,7 +327,7 @@ async fn a_server_receives_the_keys_it_may_have() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_receives_no_key_it_may_not_have() {
-    let (world, server) = logged_police(&[("police", &["social"])]).await;
+    let (world, server) = logged_police(disclosing(&[("police", &["social"])])).await;
     let session = world.session(SESSION);
     for sql in [
         SOCIAL_TO_POLICE,
@@ -341,10 +351,102 @@ async fn a_server_receives_no_key_it_may_not_have() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_receives_pseudonyms_in_the_place_of_keys() {
+    let (world, server) = logged_police(pseudonymising(&[("social", &["police"])])).await;
+    let session = world.session(SESSION);
+    let some = "SELECT c.client_id, q.person_id FROM social.main.clients c JOIN police.main.persons q \
+                ON q.nhs_number = c.nhs_number WHERE c.client_id IN ('C01', 'C02', 'C92')";
+    let (mut rows, _, fragments) = world.answer(&session, some).await.unwrap();
+    rows.sort();
+    assert_eq!(rows, [["C01", "1"], ["C02", "2"]]);
+    assert_eq!(receivers(&fragments), BTreeSet::from([("social".to_owned(), "police".to_owned())]));
+    let statements = received(&server);
+    assert_eq!(statements.len(), 1, "{statements:?}");
+    assert!(statements[0].contains("sha256("), "{statements:?}");
+    let log = server.log();
+    for number in ["902-000-0020", "9020000020", "902 000 0020", "901-000-1016", "9010001016", "901 000 1016"] {
+        assert!(!log.contains(number), "the server received {number}:\n{log}");
+    }
+    // What pseudonyms are made with goes beside the statement.
+    assert!(statements[0].contains("current_setting('wayleave.inner_pad')"), "{statements:?}");
+
+    // Only rows that match have left the server; the audit log says as what the keys went, before and after.
+    let intent = last(&world.audit_directory(), "intent");
+    assert_eq!(
+        intent["disclosures"],
+        serde_json::json!([{ "from": "social", "to": "police", "scheme": "subject key", "pseudonymised": true }])
+    );
+    let outcome = last(&world.audit_directory(), "outcome");
+    assert_eq!(
+        outcome["keys_disclosed"],
+        serde_json::json!([{ "from": ["social"], "to": "police", "keys": 2, "pseudonymised": true }])
+    );
+    let read = outcome["rows_read"].as_array().unwrap().iter().find(|read| read["agency"] == "police").unwrap();
+    assert_eq!(read["rows"], 2, "{outcome}");
+    let audit = std::fs::read_to_string(world.audit_directory().join("audit.jsonl")).unwrap();
+    assert!(audit.contains("pseudonyms of join keys, made when the query runs"), "{audit}");
+
+    // EXPLAIN says it as well.
+    let plan = world.engine.explain(&session, some, Audience::Asker).await.unwrap();
+    for words in [
+        "pseudonymised keys of social go to police",
+        "receives the pseudonymised keys of social, disclosed under TEST-SAFE",
+        "/* pseudonyms of join keys, made when the query runs */",
+    ] {
+        assert!(plan.contains(words), "{words}\n{plan}");
+    }
+    let measured = world.rows(&session, &format!("EXPLAIN (ANALYZE, TIMING off) {some}")).await.unwrap();
+    let text: Vec<String> = measured.concat();
+    assert!(text.iter().any(|line| line.contains("2 pseudonymised keys received")), "{text:?}");
+
+    // Each run has a secret of its own: the same keys are sent as others.
+    let again = received(&server);
+    let pseudonyms = |statement: &str| statement.split_once("ANY (").map(|(_, list)| list.to_owned());
+    assert_eq!(again.len(), 2);
+    assert_ne!(pseudonyms(&again[0]), pseudonyms(&again[1]));
+    assert!(pseudonyms(&again[0]).is_some());
+
+    // No key, no statement.
+    let nobody = some.replace("('C01', 'C02', 'C92')", "('C92', 'nobody')");
+    assert!(world.rows(&session, &nobody).await.unwrap().is_empty());
+    assert_eq!(received(&server).len(), 2);
+}
+
+/// Keys that several agencies have a part in go as the most reticent says, also where they go on from one join to the next.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_most_reticent_agency_decides_as_what_keys_go() {
+    let joined = "SELECT q.person_id FROM (SELECT c.nhs_number FROM social.main.clients c JOIN housing.main.tenants t \
+                  ON t.nhs_no = c.nhs_number WHERE c.client_id = 'C02') g \
+                  JOIN police.main.persons q ON q.nhs_number = g.nhs_number";
+    let (plain, hidden) = ("[\"police\", \"housing\"]", "{ police = \"pseudonymised\", housing = \"plain\" }");
+    for backend in Backend::ALL {
+        for (social, housing, wanted) in [
+            (plain, plain, Some(false)),
+            (hidden, plain, Some(true)),
+            (plain, hidden, Some(true)),
+            (hidden, hidden, Some(true)),
+            (hidden, "[\"health\"]", None),
+        ] {
+            let written = [("social", social), ("housing", housing)].map(|(from, to)| (from.to_owned(), to.to_owned()));
+            let world = World::with_policies(backend, as_written(written.into())).await;
+            make_large(&world, "police", "persons").await;
+            make_large(&world, "housing", "tenants").await;
+            let rows = world.rows(&world.session(SESSION), joined).await.unwrap();
+            assert_eq!(rows, [["2"]], "{backend:?}");
+            let outcome = last(&world.audit_directory(), "outcome");
+            let sent = outcome["keys_disclosed"].as_array().unwrap();
+            let police = sent.iter().find(|sent| sent["to"] == "police");
+            let found = police.map(|sent| sent["pseudonymised"] == true);
+            assert_eq!(found, wanted, "{backend:?}, social {social}, housing {housing}: {outcome}");
+        }
+    }
+}
+
 /// The keys of an own question are the asker's to name: no agency's are disclosed by it.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_key_that_the_asker_names_reaches_every_agency() {
-    let (world, server) = logged_police(&[]).await;
+    let (world, server) = logged_police(disclosing(&[])).await;
     let sql = "SELECT q.person_id FROM social.main.clients c JOIN police.main.persons q ON q.nhs_number = c.nhs_number \
                WHERE c.nhs_number = '9020000020'";
     let (rows, _, fragments) = world.answer(&world.session(SESSION), sql).await.unwrap();
@@ -490,9 +592,10 @@ async fn keyed_joins_of_every_kind_are_exact() {
     for backend in Backend::ALL {
         let pairs: [(&str, &[&str]); 2] = [("social", &["police"]), ("police", &["social"])];
         let with = World::with_policies(backend, disclosing(&pairs)).await;
+        let pseudonymised = World::with_policies(backend, pseudonymising(&pairs)).await;
         let without = World::with_policies_at(backend, PushdownLevel::ReleasedRelations, disclosing(&pairs)).await;
         let mut keyed = 0;
-        for world in [&with, &without] {
+        for world in [&with, &pseudonymised, &without] {
             world.agency_execute("social", extra).await;
             make_large(world, "police", "persons").await;
             make_large(world, "police", "incidents").await;
@@ -503,9 +606,16 @@ async fn keyed_joins_of_every_kind_are_exact() {
             let (mut plain, _, plain_fragments) = without.answer(&session, sql).await.unwrap();
             assert_eq!(receivers(&plain_fragments), BTreeSet::new());
             keyed += receivers(&fragments).len();
+            let (mut hidden, _, hidden_fragments) = pseudonymised.answer(&session, sql).await.unwrap();
+            assert_eq!(receivers(&hidden_fragments), receivers(&fragments), "{backend:?}: {sql}");
+            let outcome = last(&pseudonymised.audit_directory(), "outcome");
+            let sent = outcome["keys_disclosed"].as_array().unwrap();
+            assert!(sent.iter().all(|sent| sent["pseudonymised"] == true), "{backend:?}: {sql}: {outcome}");
             rows.sort();
             plain.sort();
+            hidden.sort();
             assert_eq!(rows, plain, "{backend:?}: {sql}");
+            assert_eq!(hidden, plain, "{backend:?}: {sql}");
         }
         assert!(keyed >= 12, "{backend:?}: only {keyed} of {} joins sent keys", queries.len());
     }

@@ -95,7 +95,8 @@ fn fragment(plan: &FragmentPlan, text: &mut String) {
         let mut under: Vec<&str> =
             plan.keys_from.iter().flat_map(|from| from.under.iter().map(String::as_str)).collect();
         under.dedup();
-        let _ = writeln!(text, "   receives the keys of {}, disclosed under {}", from.join(", "), under.join(", "));
+        let keys = if is_pseudonymised(plan) { "pseudonymised keys" } else { "keys" };
+        let _ = writeln!(text, "   receives the {keys} of {}, disclosed under {}", from.join(", "), under.join(", "));
     }
     if let Some(sql) = &plan.sql {
         let _ = writeln!(text, "   {sql}");
@@ -106,13 +107,18 @@ fn fragment(plan: &FragmentPlan, text: &mut String) {
         Some(Numbers::Told(measured)) => {
             let mut said = vec![format!("read {}", counted(measured.rows, "row"))];
             said.extend(measured.bytes.map(|bytes| counted(bytes, "byte")));
-            said.extend(measured.keys.map(|keys| format!("{} received", counted(keys, "key"))));
+            let key = if is_pseudonymised(plan) { "pseudonymised key" } else { "key" };
+            said.extend(measured.keys.map(|keys| format!("{} received", counted(keys, key))));
             said.extend(measured.statements.map(|statements| counted(statements, "statement")));
             said.extend(measured.first_row_ms.map(|time| format!("first row after {time:.2} ms")));
             said.extend(measured.total_ms.map(|time| format!("all after {time:.2} ms")));
             let _ = writeln!(text, "   {}", said.join(", "));
         }
     }
+}
+
+fn is_pseudonymised(plan: &FragmentPlan) -> bool {
+    plan.keys_from.iter().any(|from| from.pseudonymised)
 }
 
 fn counted(count: u64, thing: &str) -> String {

@@ -7,6 +7,8 @@ use datafusion::common::{Column, JoinType};
 use datafusion::logical_expr::utils::split_conjunction;
 use datafusion::logical_expr::{Aggregate, Distinct, Expr, FetchType, Join, Limit, LogicalPlan, SkipType, Sort};
 
+use wayleave_connector_api::KeyDisclosure;
+
 use super::counted::{Chains, Class, Counted};
 use super::expression::{LONGEST, cut, identifier, listed, order, words};
 use super::glossary::{Glossary, is_made_up, unaliased};
@@ -306,7 +308,11 @@ impl Planter<'_> {
             // What an agency has told may be said to it again.
             format!("the first's keys narrow what {to} is asked")
         } else {
-            format!("keys of {} go to {to}", from.join(", "))
+            let keys = match keyed.disclosure {
+                KeyDisclosure::Plain => "keys",
+                KeyDisclosure::Pseudonymised => "pseudonymised keys",
+            };
+            format!("{keys} of {} go to {to}", from.join(", "))
         };
         let giver = self.plant(keyed.giver_plan());
         let receiver = self.plant(keyed.receiver_plan());

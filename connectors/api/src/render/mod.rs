@@ -11,9 +11,18 @@ mod select;
 mod window;
 
 use crate::divisible::{Slice, sliced_scan};
-use crate::{Dialect, Expr, Fragment, JoinKind, OutputColumn, Relation, Scan, SemiKind, SetKind, TextUse, Value};
+use crate::{
+    Dialect, Expr, Fragment, JoinKind, KeyDisclosure, KeySlot, OutputColumn, Relation, Scan, SemiKind, SetKind,
+    TextUse, Value,
+};
 
 use self::select::{Computed, Select, column_name};
+
+/// What stands in the place of join keys before they are known.
+pub const AWAITED_KEYS: &str = "/* join keys, known when the query runs */";
+
+/// What stands in the place of pseudonyms before they are made.
+pub const AWAITED_PSEUDONYMS: &str = "/* pseudonyms of join keys, made when the query runs */";
 
 /// Whose eyes the SQL is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,7 +33,7 @@ pub enum Audience {
     Asker,
 }
 
-/// Writes a fragment as SQL. `keys` are canonical join keys for the scan that has a key slot; without them the place is
+/// Writes a fragment as SQL. `keys` are canonical join keys, or their pseudonyms, for the scan that has a key slot; without them the place is
 /// marked by a comment, and such text is for reading, not for running.
 pub fn render_fragment(
     dialect: &dyn Dialect,
@@ -355,19 +364,33 @@ impl Renderer<'_> {
             let quoted = scope.base.as_ref().and_then(|base| base.get(slot.column));
             let output = scope.columns.get(slot.column).map(|(_, output)| output);
             if let (Some(quoted), Some(output)) = (quoted, output) {
-                select.conjuncts.push(match self.keys {
-                    Some(keys) => {
-                        let written: Vec<String> = match slot.format {
-                            Some(format) => keys.iter().flat_map(|key| format.written(key)).collect(),
-                            None => keys.to_vec(),
-                        };
-                        self.dialect.column_in_texts(quoted, output, &written)
-                    }
-                    None => format!("{quoted} IN (/* join keys, known when the query runs */)"),
-                });
+                select.conjuncts.push(self.keyed(slot, quoted, output));
             }
         }
         select
+    }
+
+    /// The condition of a key slot.
+    fn keyed(&self, slot: &KeySlot, quoted: &str, output: &OutputColumn) -> String {
+        match (slot.disclosure, slot.format) {
+            (KeyDisclosure::Plain, format) => match self.keys {
+                Some(keys) => {
+                    let written: Vec<String> = match format {
+                        Some(format) => keys.iter().flat_map(|key| format.written(key)).collect(),
+                        None => keys.to_vec(),
+                    };
+                    self.dialect.column_in_texts(quoted, output, &written)
+                }
+                None => format!("{quoted} IN ({AWAITED_KEYS})"),
+            },
+            (KeyDisclosure::Pseudonymised, Some(format)) => {
+                let canonical = self.dialect.canonical_key(&self.dialect.read_column(quoted, output), format);
+                let condition = self.dialect.in_pseudonyms(&canonical, format, self.keys);
+                // A slot that cannot be is refused by the parser of the proof, and by the source.
+                condition.unwrap_or_else(|| "/* no pseudonyms are made here */".to_owned())
+            }
+            (KeyDisclosure::Pseudonymised, None) => "/* no pseudonyms without a format */".to_owned(),
+        }
     }
 }
 

@@ -1,11 +1,15 @@
 //! Each SQL expression against the same rule in Rust, over texts that nobody would want in a database.
 
+use std::collections::BTreeSet;
+
 use arrow::array::AsArray;
 use arrow::datatypes::{Date32Type, Int32Type};
 use chrono::{Datelike, NaiveDate};
+use futures::TryStreamExt;
 use wayleave_connector_api::{
-    Collation, Column, ColumnType, CompareOp, Dialect, Expr, Form, Fragment, KeyFormat, Mask, NullsOrder, OutputColumn,
-    Relation, Scan, ScanReason, Scheme, SortDirection, SortKey, Support, TableName, Value, render_fragment,
+    Collation, Column, ColumnType, CompareOp, Dialect, Expr, Form, Fragment, KeyDisclosure, KeyFormat, KeySlot, Mask,
+    NullsOrder, OutputColumn, Pseudonymiser, Relation, Scan, ScanReason, Scheme, SortDirection, SortKey, Support,
+    TableName, Value, render_fragment,
 };
 
 use super::reading::Random;
@@ -225,6 +229,69 @@ async fn subject_keys_are_read_as_the_rules_say() {
                 .await;
             }
         }
+    }
+}
+
+/// Rows of these keys come, whatever else is in the table, and nothing makes the statement fail.
+#[tokio::test]
+async fn rows_are_found_by_the_pseudonyms_of_their_keys() {
+    let (connector, texts) = nasty_agency("pseudonyms").await;
+    let pseudonymiser = Pseudonymiser::new([42; Pseudonymiser::SECRET_BYTES]);
+    for (scheme, assured) in
+        [(Scheme::NhsNumber, false), (Scheme::NhsNumber, true), (Scheme::Opaque, false), (Scheme::Opaque, true)]
+    {
+        for (_, form) in Form::NAMES {
+            let format = KeyFormat { scheme, form, assured };
+            let keys: Vec<Option<String>> = texts.iter().map(|text| format.canonical(text)).collect();
+            let mut sent: Vec<String> = keys.iter().flatten().step_by(2).cloned().collect();
+            sent.push("9434765919".to_owned());
+            let pseudonyms: Vec<String> = sent.iter().map(|key| pseudonymiser.of(key)).collect();
+            for column in 1..=3 {
+                let slot = KeySlot { column, format: Some(format), disclosure: KeyDisclosure::Pseudonymised };
+                let mut root = scan(vec![Expr::Column(0)], Vec::new());
+                if let Relation::Scan(scan) = &mut root {
+                    scan.keys = Some(slot);
+                }
+                let types = schema(&[DataType::Int32]);
+                let fragment = Fragment { root, schema: Arc::clone(&types) };
+                let sql = render_fragment(
+                    &PostgresDialect,
+                    &fragment,
+                    Some(&pseudonyms),
+                    wayleave_connector_api::Audience::Source,
+                );
+                let answer = connector.query_pseudonymised(statement(&sql, Arc::clone(&types)), &pseudonymiser).await;
+                let batches: Vec<RecordBatch> = answer.unwrap().try_collect().await.unwrap();
+                let found: BTreeSet<i32> = batches
+                    .iter()
+                    .flat_map(|batch| batch.column(0).as_primitive::<arrow::datatypes::Int32Type>().values().to_vec())
+                    .collect();
+                for (id, key) in keys.iter().enumerate() {
+                    let is_found = found.contains(&i32::try_from(id).unwrap());
+                    let text = &texts[id];
+                    match key {
+                        Some(key) if sent.contains(key) => assert!(is_found, "{text:?}, {format:?}"),
+                        // What PostgreSQL cannot make a pseudonym of comes as well.
+                        Some(key)
+                            if key.len() <= 200 && key.bytes().all(|b| (b' '..=b'~').contains(&b) && b != b'\\') =>
+                        {
+                            assert!(!is_found, "{text:?}, {format:?}");
+                        }
+                        Some(_) => {}
+                        None => assert!(!is_found, "{text:?}, {format:?}"),
+                    }
+                }
+                assert!(!found.contains(&1_000_000));
+            }
+        }
+    }
+    // The secret was the transaction's alone.
+    let lost =
+        connector.query(statement("SELECT current_setting('wayleave.inner_pad') AS c1", schema(&[DataType::Utf8])));
+    if let Ok(mut rows) = lost.await
+        && let Some(Ok(batch)) = rows.next().await
+    {
+        assert_eq!(batch.column(0).as_string::<i32>().value(0), "");
     }
 }
 

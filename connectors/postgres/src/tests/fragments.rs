@@ -4,8 +4,8 @@ use arrow::array::AsArray;
 use arrow::datatypes::{Decimal128Type, Int64Type};
 use wayleave_connector_api::{
     Aggregate, AggregateFunction, Audience, Column, CompareOp, Dialect, Existence, Expr, Form, Fragment, JoinKind,
-    KeyFormat, KeySlot, NullsOrder, Probe, Relation, Scan, ScanReason, Scheme, SemiKind, SortDirection, SortKey,
-    Support, Table, TableName, Value, render_fragment, render_policy_conjuncts,
+    KeyDisclosure, KeyFormat, KeySlot, NullsOrder, Probe, Relation, Scan, ScanReason, Scheme, SemiKind, SortDirection,
+    SortKey, Support, Table, TableName, Value, render_fragment, render_policy_conjuncts,
 };
 
 use super::*;
@@ -137,7 +137,7 @@ async fn keys_arrive_in_the_written_form_at_any_number() {
     keys.extend(["9434765919", "9876543210"].map(str::to_owned));
     let mut all = agency.patients_where(Vec::new());
     if let Relation::Scan(scan) = &mut all {
-        scan.keys = Some(KeySlot { column: 1, format: Some(SPACED) });
+        scan.keys = Some(KeySlot { column: 1, format: Some(SPACED), disclosure: KeyDisclosure::Plain });
     }
     let batch = agency.run(sorted(project(all, &[0]), 0), &[DataType::Utf8], Some(&keys)).await;
     assert_eq!(column_texts(&batch, 0), some(&["9434765919", "9876543210"]));
