@@ -159,7 +159,7 @@ pub(super) fn start(
             agency: fragment.agency.clone(),
             sql: fragment.sql.clone(),
             agreements: agreements_of(fragment),
-            keys_from: fragment.keys_from.iter().cloned().collect(),
+            keys_from: fragment.keys_from.keys().cloned().collect(),
         })
         .collect();
     let query_id = run.query_id.clone();

@@ -3,14 +3,14 @@
 //! Narrowing that scan must be the same as narrowing the plan's own rows by the column that the join compares. So a slot goes
 //! down only through operations that keep a row, with its key, or drop it, whatever other rows there are.
 
+use std::cell::Cell;
 use std::sync::Arc;
 
 use datafusion::logical_expr::{Expr as PlanExpr, Join, JoinType, LogicalPlan};
-use wayleave_connector_api::{Dialect, Expr, JoinKind, KeyDisclosure, KeyFormat, KeySlot, Relation, Scheme};
+use wayleave_connector_api::{Dialect, Expr, JoinKind, KeyDisclosure, KeySlot, Relation, Scan, Scheme};
 
-use super::fragment_exec::without_key_slots;
 use super::lineage::{Disclosing, disclosing};
-use super::node::{FragmentNode, KeyedJoinNode, Side};
+use super::node::{FragmentNode, KeyedJoinNode, SentColumn, Side};
 use super::piece::{column_of, subject_scheme};
 
 /// A plan in which one fragment waits for keys.
@@ -18,6 +18,8 @@ pub(super) struct Waiting {
     pub plan: LogicalPlan,
     /// The id of that fragment.
     pub fragment: u64,
+    /// The number of its key slot.
+    pub number: u32,
     pub agency: String,
     /// Whose keys it may be told, and as what.
     pub disclosing: Disclosing,
@@ -75,38 +77,52 @@ impl Keys<'_> {
         }
         let disclosing = disclosing(self.giver, &node.agency.name)?;
         let mut node = node.clone();
+        let taken = node.fragment.root.scans().into_iter().filter_map(|scan| scan.keys.as_ref());
+        let number = taken.map(|slot| slot.number.saturating_add(1)).max().unwrap_or(0);
         let slot = place_key_slot(&mut node.fragment.root, position)?;
-        disclose(slot, disclosing.disclosure, node.agency.dialect())?;
+        slot.number = number;
+        slot.disclosure = disclosing.disclosure;
+        can_disclose(slot, node.agency.dialect()).then_some(())?;
         // Several statements' rows come one after the other, each in its own order.
         node.ordering = Vec::new();
-        Some(Waiting { fragment: node.id(), agency: node.agency.name.clone(), plan: node.into_plan(), disclosing })
+        Some(Waiting {
+            fragment: node.id(),
+            number,
+            agency: node.agency.name.clone(),
+            plan: node.into_plan(),
+            disclosing,
+        })
     }
 
-    /// Keys that narrow the giver of another keyed join speak through the keys that it gives: its receiver may be told them
+    /// Keys that narrow the giver of another keyed join speak through the keys that it gives: its receivers may be told them
     /// only where their agencies say so, and as what they say. Where they do not, that join is made without.
     fn awaited_in_keyed(&self, keyed: &KeyedJoinNode, position: usize) -> Option<Waiting> {
         let (side, position) = narrowed_side(&keyed.join, position)?;
         let waiting = self.awaited_in(input(&keyed.join, side), position)?;
         let join = with_input(&keyed.join, side, waiting.plan);
-        let plan = if side == keyed.receiver {
-            KeyedJoinNode { join, ..keyed.clone() }.into_plan()
-        } else {
-            let told = Disclosing { agencies: keyed.discloses.clone(), disclosure: keyed.disclosure };
-            let more = disclosing(self.giver, &keyed.receives).map(|more| told.and(&more));
-            let lessened = more.and_then(|all| {
-                Some((with_disclosure(input(&join, keyed.receiver), keyed.slot, all.disclosure)?, all))
-            });
+        if side == keyed.receiver {
+            let plan = KeyedJoinNode { join, ..keyed.clone() }.into_plan();
+            return Some(Waiting { plan, ..waiting });
+        }
+        let mut receiver = input(&join, keyed.receiver).clone();
+        let mut sent = Vec::new();
+        for column in &keyed.sent {
+            let told = Disclosing { agencies: column.discloses.clone(), disclosure: column.disclosure };
+            let all = disclosing(self.giver, &column.receives).map(|more| told.and(&more));
+            let lessened = all.and_then(|all| Some((with_disclosure(&receiver, column, all.disclosure)?, all)));
             match lessened {
-                Some((receiver, all)) => {
-                    let join = with_input(&join, keyed.receiver, receiver);
-                    let (discloses, disclosure) = (all.agencies, all.disclosure);
-                    KeyedJoinNode { join, discloses, disclosure, ..keyed.clone() }.into_plan()
+                Some((plan, Disclosing { agencies, disclosure })) => {
+                    receiver = plan;
+                    sent.push(SentColumn { discloses: agencies, disclosure, ..column.clone() });
                 }
-                None => {
-                    let unkeyed = without_slot(input(&join, keyed.receiver), keyed.slot)?;
-                    LogicalPlan::Join(with_input(&join, keyed.receiver, unkeyed))
-                }
+                None => receiver = without_slot(&receiver, column)?,
             }
+        }
+        let join = with_input(&join, keyed.receiver, receiver);
+        let plan = if sent.is_empty() {
+            LogicalPlan::Join(join)
+        } else {
+            KeyedJoinNode { join, sent, ..keyed.clone() }.into_plan()
         };
         Some(Waiting { plan, ..waiting })
     }
@@ -150,75 +166,70 @@ pub(super) fn with_input(join: &Join, side: Side, plan: LogicalPlan) -> Join {
     join
 }
 
-/// The plan in which this fragment waits for nothing.
-fn without_slot(plan: &LogicalPlan, fragment: u64) -> Option<LogicalPlan> {
-    with_root(plan, fragment, |node| Some(without_key_slots(&node.fragment.root)))
+/// The plan in which nothing waits for this column's keys.
+fn without_slot(plan: &LogicalPlan, column: &SentColumn) -> Option<LogicalPlan> {
+    with_slot(plan, column, &|_, scan| {
+        scan.keys = None;
+        Some(())
+    })
 }
 
-/// The plan in which this fragment waits for its keys as what they may be sent; `None` where it cannot.
-fn with_disclosure(plan: &LogicalPlan, fragment: u64, disclosure: KeyDisclosure) -> Option<LogicalPlan> {
-    with_root(plan, fragment, |node| disclosed(&node.fragment.root, disclosure, node.agency.dialect()))
+/// The plan in which this column's keys are awaited as what they may be sent; `None` where they cannot be.
+fn with_disclosure(plan: &LogicalPlan, column: &SentColumn, disclosure: KeyDisclosure) -> Option<LogicalPlan> {
+    with_slot(plan, column, &|dialect, scan| {
+        let slot = scan.keys.as_mut()?;
+        slot.disclosure = disclosure;
+        can_disclose(slot, dialect).then_some(())
+    })
 }
 
-/// The plan with another relation in this fragment, where there is one.
-fn with_root(
+/// The plan with another scan where this column's keys are awaited; `None` where it cannot be changed so.
+fn with_slot(
     plan: &LogicalPlan,
-    fragment: u64,
-    root: impl Fn(&FragmentNode) -> Option<Relation>,
+    column: &SentColumn,
+    change: &impl Fn(&dyn Dialect, &mut Scan) -> Option<()>,
 ) -> Option<LogicalPlan> {
     use datafusion::common::tree_node::{Transformed, TreeNode};
-    let mut impossible = false;
-    let replaced = plan.clone().transform_down(|node| {
+    let refused = Cell::new(false);
+    let changed = plan.clone().transform_down(|node| {
         Ok(match FragmentNode::of(&node) {
-            Some(found) if found.id() == fragment => match root(found) {
-                Some(root) => {
-                    let mut found = found.clone();
-                    found.fragment.root = root;
-                    Transformed::yes(found.into_plan())
-                }
-                None => {
-                    impossible = true;
-                    Transformed::no(node)
-                }
-            },
+            Some(found) if found.id() == column.slot => {
+                let mut found = found.clone();
+                let change = |scan: &mut Scan| {
+                    if change(found.agency.dialect(), scan).is_none() {
+                        refused.set(true);
+                    }
+                };
+                found.fragment.root = with_scan(&found.fragment.root, column.number, &change);
+                Transformed::yes(found.into_plan())
+            }
             _ => Transformed::no(node),
         })
     });
-    replaced.ok().filter(|_| !impossible).map(|replaced| replaced.data)
+    changed.ok().filter(|_| !refused.get()).map(|changed| changed.data)
 }
 
-/// The relation whose key slots take keys as what they may be sent.
-fn disclosed(relation: &Relation, disclosure: KeyDisclosure, dialect: &dyn Dialect) -> Option<Relation> {
-    let slots = relation.scans().into_iter().filter_map(|scan| scan.keys.as_ref());
-    if !slots.into_iter().all(|slot| can_disclose(slot.format, disclosure, dialect)) {
-        return None;
-    }
-    Some(with_slots_disclosed(relation, disclosure))
-}
-
-fn with_slots_disclosed(relation: &Relation, disclosure: KeyDisclosure) -> Relation {
+/// The relation with another scan in the place of the one that has this slot.
+fn with_scan(relation: &Relation, number: u32, change: &impl Fn(&mut Scan)) -> Relation {
     match relation.clone() {
         Relation::Scan(mut scan) => {
-            if let Some(slot) = &mut scan.keys {
-                slot.disclosure = disclosure;
+            if scan.keys.as_ref().is_some_and(|slot| slot.number == number) {
+                change(&mut scan);
             }
             Relation::Scan(scan)
         }
-        other => other.map_inputs(&|input| with_slots_disclosed(input, disclosure)),
+        other => other.map_inputs(&|input| with_scan(input, number, change)),
     }
 }
 
 /// Whether a source takes keys so: pseudonyms it must be able to make of its own.
-fn can_disclose(format: Option<KeyFormat>, disclosure: KeyDisclosure, dialect: &dyn Dialect) -> bool {
-    match disclosure {
+fn can_disclose(slot: &KeySlot, dialect: &dyn Dialect) -> bool {
+    match slot.disclosure {
         KeyDisclosure::Plain => true,
-        KeyDisclosure::Pseudonymised => format.is_some_and(|format| dialect.in_pseudonyms("x", format, None).is_some()),
+        KeyDisclosure::Pseudonymised => {
+            slot.format.is_some_and(|format| dialect.in_pseudonyms("x", format, None).is_some())
+        }
     }
-}
-
-fn disclose(slot: &mut KeySlot, disclosure: KeyDisclosure, dialect: &dyn Dialect) -> Option<()> {
-    slot.disclosure = disclosure;
-    can_disclose(slot.format, disclosure, dialect).then_some(())
 }
 
 fn named(input: &LogicalPlan, expr: &PlanExpr) -> Option<usize> {
@@ -241,7 +252,7 @@ fn place_key_slot(relation: &mut Relation, output: usize) -> Option<&mut KeySlot
             }
             let Some(Expr::CanonicalKey { expr, format }) = scan.outputs.get(output) else { return None };
             let Expr::Column(column) = expr.as_ref() else { return None };
-            let slot = KeySlot { column: *column, format: Some(*format), disclosure: KeyDisclosure::Plain };
+            let slot = KeySlot { column: *column, format: Some(*format), disclosure: KeyDisclosure::Plain, number: 0 };
             Some(scan.keys.insert(slot))
         }
         Relation::Filter { input, .. } | Relation::Sort { input, fetch: None, .. } => place_key_slot(input, output),

@@ -65,11 +65,16 @@ const KEYS_PER_STATEMENT: usize = 20_000;
 pub(super) const PSEUDONYMS_SENT: usize = 50_000;
 
 impl SentKeys {
-    /// With a secret of their own, where they are not to go as they are.
-    pub fn new(keys: KeySet, disclosure: KeyDisclosure) -> Result<Self, DataFusionError> {
-        let pseudonymiser = match disclosure {
-            KeyDisclosure::Plain => None,
-            KeyDisclosure::Pseudonymised => {
+    /// With a new secret where they are not to go as they are, or with that of the statement in which they go along.
+    pub fn new(
+        keys: KeySet,
+        disclosure: KeyDisclosure,
+        beside: Option<&Pseudonymiser>,
+    ) -> Result<Self, DataFusionError> {
+        let pseudonymiser = match (disclosure, beside) {
+            (KeyDisclosure::Plain, _) => None,
+            (KeyDisclosure::Pseudonymised, Some(beside)) => Some(beside.clone()),
+            (KeyDisclosure::Pseudonymised, None) => {
                 let mut secret = [0; Pseudonymiser::SECRET_BYTES];
                 let without_secret =
                     |_| DataFusionError::Execution("no secret for pseudonyms could be made".to_owned());
@@ -262,7 +267,7 @@ mod tests {
     #[test]
     fn pseudonyms_are_others_each_time_and_in_no_order_of_their_keys() {
         let sent = |disclosure| {
-            let keys = SentKeys::new(collected(30_000), disclosure).unwrap();
+            let keys = SentKeys::new(collected(30_000), disclosure, None).unwrap();
             let statements: Vec<Vec<String>> = keys.statements().into_iter().map(|places| keys.texts(places)).collect();
             (keys, statements)
         };

@@ -129,33 +129,72 @@ pub enum Side {
 pub struct KeyedJoinNode {
     pub(super) id: u64,
     pub join: Join,
-    /// The side that receives keys: somewhere in it is the fragment that waits for them.
+    /// The side that receives keys: somewhere in it are the fragments that wait for them.
     pub receiver: Side,
-    /// The id of that [`FragmentNode`].
-    pub slot: u64,
-    /// The agency of that fragment.
-    pub receives: String,
+    /// What is sent; at least one.
+    pub sent: Vec<SentColumn>,
+}
+
+/// A column whose keys one side of a join sends to the other.
+#[derive(Clone, Debug)]
+pub struct SentColumn {
     /// Position in `join.on` of the pair whose values are sent.
     pub pair: usize,
+    /// The id of the [`FragmentNode`] that waits for them.
+    pub slot: u64,
+    /// The number of its key slot.
+    pub number: u32,
+    /// The agency of that fragment.
+    pub receives: String,
     /// The agencies whose keys are sent.
     pub discloses: BTreeSet<String>,
     /// As what they are sent.
     pub disclosure: KeyDisclosure,
 }
 
-impl KeyedJoinNode {
-    /// The join whose side `receiver` already stands over the plan that waits.
-    pub(super) fn new(join: Join, receiver: Side, pair: usize, waiting: &Waiting) -> Self {
+impl SentColumn {
+    pub(super) fn new(pair: usize, waiting: &Waiting) -> Self {
         Self {
-            id: next_id(),
-            join,
-            receiver,
-            slot: waiting.fragment,
-            receives: waiting.agency.clone(),
             pair,
+            slot: waiting.fragment,
+            number: waiting.number,
+            receives: waiting.agency.clone(),
             discloses: waiting.disclosing.agencies.clone(),
             disclosure: waiting.disclosing.disclosure,
         }
+    }
+
+    /// In words: `keys of social go to police`.
+    pub fn words(&self) -> String {
+        let to = &self.receives;
+        if self.discloses.is_empty() {
+            // What an agency has told may be said to it again.
+            return format!("the first's keys narrow what {to} is asked");
+        }
+        let from: Vec<&str> = self.discloses.iter().map(String::as_str).collect();
+        let keys = match self.disclosure {
+            KeyDisclosure::Plain => "keys",
+            KeyDisclosure::Pseudonymised => "pseudonymised keys",
+        };
+        format!("{keys} of {} go to {to}", from.join(", "))
+    }
+}
+
+impl KeyedJoinNode {
+    /// The join whose side `receiver` already stands over the plan that waits.
+    pub(super) fn new(join: Join, receiver: Side, sent: Vec<SentColumn>) -> Self {
+        Self { id: next_id(), join, receiver, sent }
+    }
+
+    /// What is sent, each thing said once.
+    pub fn words(&self) -> String {
+        let mut words: Vec<String> = Vec::new();
+        for said in self.sent.iter().map(SentColumn::words) {
+            if !words.contains(&said) {
+                words.push(said);
+            }
+        }
+        words.join(", ")
     }
 
     pub fn into_plan(self) -> LogicalPlan {
@@ -259,12 +298,7 @@ impl UserDefinedLogicalNodeCore for KeyedJoinNode {
     }
 
     fn fmt_for_explain(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let givers: Vec<&str> = self.discloses.iter().map(String::as_str).collect();
-        let keys = match self.disclosure {
-            KeyDisclosure::Plain => "keys",
-            KeyDisclosure::Pseudonymised => "pseudonymised keys",
-        };
-        write!(f, "KeyedJoin: {}, {keys} of {}", self.join.join_type, givers.join(", "))
+        write!(f, "KeyedJoin: {}, {}", self.join.join_type, self.words())
     }
 
     fn with_exprs_and_inputs(&self, exprs: Vec<Expr>, inputs: Vec<LogicalPlan>) -> Result<Self, DataFusionError> {

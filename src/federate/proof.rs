@@ -445,7 +445,7 @@ mod tests {
                             wayleave_connector_api::Expr::text("yes"),
                         )],
                         lookups: Vec::new(),
-                        keys: Some(KeySlot { column: 0, format: Some(format), disclosure }),
+                        keys: Some(KeySlot { column: 0, format: Some(format), disclosure, number: 0 }),
                         reason: ScanReason::Released { agreement: "A".to_owned() },
                     };
                     let conjuncts = render_policy_conjuncts(connector.dialect(), &scan);

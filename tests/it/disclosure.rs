@@ -443,6 +443,57 @@ async fn the_most_reticent_agency_decides_as_what_keys_go() {
     }
 }
 
+/// Two tables of one agency wait for keys, of one agency in two columns or of two agencies: each table is narrowed by its own.
+#[tokio::test(flavor = "multi_thread")]
+async fn several_columns_of_keys_narrow_each_its_own_table() {
+    let both = "(SELECT p.nhs_number AS pk, i.nhs_number AS ik, p.person_id, i.incident_id FROM police.main.persons p \
+                JOIN police.main.incidents i ON i.severity = p.person_id)";
+    let of_two = format!(
+        "SELECT f.person_id, f.incident_id FROM social.main.clients c JOIN {both} f ON f.pk = c.nhs_number \
+         JOIN health.main.patients h ON h.nhs_number = f.ik WHERE c.client_id = 'C02' AND h.patient_id = 101"
+    );
+    let of_one = format!(
+        "SELECT f.person_id, f.incident_id FROM (SELECT c.nhs_number AS a, d.nhs_number AS b FROM social.main.clients c \
+         CROSS JOIN social.main.clients d WHERE c.client_id = 'C02' AND d.client_id IN ('C01', 'C05') LIMIT 10) g \
+         JOIN {both} f ON f.pk = g.a AND f.ik = g.b"
+    );
+    for backend in Backend::ALL {
+        for (kind, pseudonymised) in [("plain", false), ("pseudonymised", true)] {
+            let to = format!("{{ police = \"{kind}\" }}");
+            let written = ["social", "health"].map(|from| (from.to_owned(), to.clone()));
+            let world = World::with_policies(backend, as_written(written.into())).await;
+            for table in ["persons", "incidents"] {
+                make_large(&world, "police", table).await;
+            }
+            let session = world.session(SESSION);
+            for (sql, givers, wanted) in
+                [(&of_two, vec!["social", "health"], [1, 1]), (&of_one, vec!["social"], [1, 2])]
+            {
+                let (rows, _, fragments) = world.answer(&session, sql).await.unwrap();
+                assert_eq!(rows, [["2", "2"]], "{backend:?}, {kind}: {sql}");
+                let told: BTreeSet<(String, String)> =
+                    givers.iter().map(|from| ((*from).to_owned(), "police".to_owned())).collect();
+                assert_eq!(receivers(&fragments), told, "{backend:?}, {kind}: {sql}");
+                let outcome = last(&world.audit_directory(), "outcome");
+                let sent = outcome["keys_disclosed"].as_array().unwrap();
+                let mut counts: Vec<u64> = sent.iter().map(|sent| sent["keys"].as_u64().unwrap()).collect();
+                counts.sort_unstable();
+                assert_eq!(counts, wanted, "{backend:?}, {kind}: {outcome}");
+                assert!(sent.iter().all(|sent| (sent["pseudonymised"] == true) == pseudonymised), "{outcome}");
+                let read = outcome["rows_read"].as_array().unwrap().iter().find(|read| read["agency"] == "police");
+                assert_eq!(read.unwrap()["rows"], 1, "{backend:?}, {kind}: {outcome}");
+            }
+            // Where one column has no key, no key of the other is told.
+            let nobody = of_one.replace("c.client_id = 'C02'", "c.client_id = 'C92'");
+            assert!(world.rows(&session, &nobody).await.unwrap().is_empty());
+            let outcome = last(&world.audit_directory(), "outcome");
+            assert_eq!(outcome["keys_disclosed"], serde_json::json!([]), "{backend:?}, {kind}: {outcome}");
+            let police = outcome["rows_read"].as_array().unwrap().iter().find(|read| read["agency"] == "police");
+            assert_eq!(police, None, "{outcome}");
+        }
+    }
+}
+
 /// The keys of an own question are the asker's to name: no agency's are disclosed by it.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_key_that_the_asker_names_reaches_every_agency() {

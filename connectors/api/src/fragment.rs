@@ -135,6 +135,8 @@ pub struct KeySlot {
     pub format: Option<KeyFormat>,
     /// Pseudonyms need a format, and a dialect that has [`crate::Dialect::in_pseudonyms`].
     pub disclosure: KeyDisclosure,
+    /// What tells it from the fragment's other slots.
+    pub number: u32,
 }
 
 /// As what subject keys go to another agency; the lesser disclosure is less.

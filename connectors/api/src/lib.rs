@@ -33,7 +33,9 @@ mod window;
 
 pub use catalog::{Collation, Column, ColumnType, Table, TableKind, TableName, TableSummary};
 pub use connector::{BatchStream, Connector, ServerInfo, SourceIdentity, Statement};
-pub use dialect::{Calculation, Comparison, Dialect, GroupingSets, NotIn, Support, TextPart, TextUse};
+pub use dialect::{
+    Calculation, Comparison, Cut, CutSql, Dialect, GroupingSets, NotIn, Operand, Support, TextPart, TextUse, Unknown,
+};
 pub use divisible::{Divisible, Slice};
 pub use error::ConnectorError;
 pub use expr::{ArithmeticOp, CompareOp, Existence, Expr, Mask, OutputColumn, Probe};
@@ -44,7 +46,9 @@ pub use fragment::{
 pub use function::{DatePart, DateUnit, TextFunction, TrimSide, widens};
 pub use pseudonym::Pseudonymiser;
 pub use range::{Range, arithmetic_support};
-pub use render::{AWAITED_KEYS, AWAITED_PSEUDONYMS, Audience, render_fragment, render_policy_conjuncts};
+pub use render::{
+    AWAITED_KEYS, AWAITED_PSEUDONYMS, Audience, render_fragment, render_keyed_fragment, render_policy_conjuncts,
+};
 pub use subject::{Form, KeyFormat, Scheme};
 pub use value::Value;
 pub use window::{Frame, FrameBound, FrameUnits, WindowCall, WindowFunction};

@@ -389,10 +389,10 @@ impl QueryPlan {
             keys_from: fragment
                 .keys_from
                 .iter()
-                .map(|agency| KeysFrom {
+                .map(|(agency, disclosure)| KeysFrom {
                     agency: agency.clone(),
                     under: fragment.keys_under.get(agency).into_iter().flatten().cloned().collect(),
-                    pseudonymised: fragment.key_disclosure == KeyDisclosure::Pseudonymised,
+                    pseudonymised: *disclosure == KeyDisclosure::Pseudonymised,
                 })
                 .collect(),
             sql,

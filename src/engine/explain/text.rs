@@ -90,13 +90,15 @@ fn fragment(plan: &FragmentPlan, text: &mut String) {
             writeln!(text, "   consent checked under {} ({registers}): {}", consent.agreement, consent.rule)
         };
     }
-    if !plan.keys_from.is_empty() {
-        let from: Vec<&str> = plan.keys_from.iter().map(|from| from.agency.as_str()).collect();
-        let mut under: Vec<&str> =
-            plan.keys_from.iter().flat_map(|from| from.under.iter().map(String::as_str)).collect();
+    for (pseudonymised, keys) in [(false, "keys"), (true, "pseudonymised keys")] {
+        let sent = || plan.keys_from.iter().filter(|from| from.pseudonymised == pseudonymised);
+        let from: Vec<&str> = sent().map(|from| from.agency.as_str()).collect();
+        let mut under: Vec<&str> = sent().flat_map(|from| from.under.iter().map(String::as_str)).collect();
         under.dedup();
-        let keys = if is_pseudonymised(plan) { "pseudonymised keys" } else { "keys" };
-        let _ = writeln!(text, "   receives the {keys} of {}, disclosed under {}", from.join(", "), under.join(", "));
+        if !from.is_empty() {
+            let _ =
+                writeln!(text, "   receives the {keys} of {}, disclosed under {}", from.join(", "), under.join(", "));
+        }
     }
     if let Some(sql) = &plan.sql {
         let _ = writeln!(text, "   {sql}");
@@ -118,7 +120,7 @@ fn fragment(plan: &FragmentPlan, text: &mut String) {
 }
 
 fn is_pseudonymised(plan: &FragmentPlan) -> bool {
-    plan.keys_from.iter().any(|from| from.pseudonymised)
+    !plan.keys_from.is_empty() && plan.keys_from.iter().all(|from| from.pseudonymised)
 }
 
 fn counted(count: u64, thing: &str) -> String {

@@ -7,8 +7,6 @@ use datafusion::common::{Column, JoinType};
 use datafusion::logical_expr::utils::split_conjunction;
 use datafusion::logical_expr::{Aggregate, Distinct, Expr, FetchType, Join, Limit, LogicalPlan, SkipType, Sort};
 
-use wayleave_connector_api::KeyDisclosure;
-
 use super::counted::{Chains, Class, Counted};
 use super::expression::{LONGEST, cut, identifier, listed, order, words};
 use super::glossary::{Glossary, is_made_up, unaliased};
@@ -302,18 +300,7 @@ impl Planter<'_> {
             Some(said) => (Does::ConsentCheck, said.to_owned()),
             None => (Does::KeyedJoin, self.join_words(&keyed.join)),
         };
-        let from: Vec<&str> = keyed.discloses.iter().map(String::as_str).collect();
-        let to = &keyed.receives;
-        let keys = if from.is_empty() {
-            // What an agency has told may be said to it again.
-            format!("the first's keys narrow what {to} is asked")
-        } else {
-            let keys = match keyed.disclosure {
-                KeyDisclosure::Plain => "keys",
-                KeyDisclosure::Pseudonymised => "pseudonymised keys",
-            };
-            format!("{keys} of {} go to {to}", from.join(", "))
-        };
+        let keys = keyed.words();
         let giver = self.plant(keyed.giver_plan());
         let receiver = self.plant(keyed.receiver_plan());
         let order = ReadingOrder::Keyed;

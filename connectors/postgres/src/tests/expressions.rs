@@ -247,7 +247,8 @@ async fn rows_are_found_by_the_pseudonyms_of_their_keys() {
             sent.push("9434765919".to_owned());
             let pseudonyms: Vec<String> = sent.iter().map(|key| pseudonymiser.of(key)).collect();
             for column in 1..=3 {
-                let slot = KeySlot { column, format: Some(format), disclosure: KeyDisclosure::Pseudonymised };
+                let slot =
+                    KeySlot { column, format: Some(format), disclosure: KeyDisclosure::Pseudonymised, number: 0 };
                 let mut root = scan(vec![Expr::Column(0)], Vec::new());
                 if let Relation::Scan(scan) = &mut root {
                     scan.keys = Some(slot);

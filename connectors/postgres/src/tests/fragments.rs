@@ -137,7 +137,7 @@ async fn keys_arrive_in_the_written_form_at_any_number() {
     keys.extend(["9434765919", "9876543210"].map(str::to_owned));
     let mut all = agency.patients_where(Vec::new());
     if let Relation::Scan(scan) = &mut all {
-        scan.keys = Some(KeySlot { column: 1, format: Some(SPACED), disclosure: KeyDisclosure::Plain });
+        scan.keys = Some(KeySlot { column: 1, format: Some(SPACED), disclosure: KeyDisclosure::Plain, number: 0 });
     }
     let batch = agency.run(sorted(project(all, &[0]), 0), &[DataType::Utf8], Some(&keys)).await;
     assert_eq!(column_texts(&batch, 0), some(&["9434765919", "9876543210"]));

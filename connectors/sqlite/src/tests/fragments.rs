@@ -256,7 +256,7 @@ async fn lookups_and_join_keys_are_written_as_the_column_writes_them() {
     database.writer.execute_batch("CREATE INDEX by_nhs ON person (nhs)").unwrap();
     let connector = database.connector();
     let keyed = Scan {
-        keys: Some(KeySlot { column: 0, format: Some(SPACED), disclosure: KeyDisclosure::Plain }),
+        keys: Some(KeySlot { column: 0, format: Some(SPACED), disclosure: KeyDisclosure::Plain, number: 0 }),
         ..persons(&connector).await
     };
     let keys = ["9434765919".to_owned(), "not a key".to_owned()];
@@ -291,7 +291,7 @@ async fn rows_are_found_by_the_pseudonyms_of_their_keys() {
         (SPACED, vec!["943 476 5919"], vec![]),
         (SPACED, vec![], vec![]),
     ] {
-        let slot = KeySlot { column: 0, format: Some(format), disclosure: KeyDisclosure::Pseudonymised };
+        let slot = KeySlot { column: 0, format: Some(format), disclosure: KeyDisclosure::Pseudonymised, number: 0 };
         let root = scan(Scan { keys: Some(slot), ..persons(&connector).await });
         let types: Vec<DataType> = root.outputs().into_iter().map(|output| output.data_type).collect();
         let fragment = Fragment { root, schema: schema(&types) };
