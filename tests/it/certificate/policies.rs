@@ -92,8 +92,20 @@ fn share(chance: &mut Chance, agency: &str, connector: Connector, table: &Table,
         }
     }
     let rows = if chance.once_in(3) { row_filter(chance, connector, table, 2) } else { None };
-    let disclose_keys_to = if table.subject.is_some() && chance.once_in(2) { chance.some(others) } else { Vec::new() };
-    Share { agency: agency.to_owned(), table: table.name.clone(), columns, mask, rows, disclose_keys_to }
+    let mut disclose_keys_to =
+        if table.subject.is_some() && chance.once_in(2) { chance.some(others) } else { Vec::new() };
+    // Some of them get pseudonyms.
+    let disclose_pseudonyms_to = chance.some(&disclose_keys_to);
+    disclose_keys_to.retain(|agency| !disclose_pseudonyms_to.contains(agency));
+    Share {
+        agency: agency.to_owned(),
+        table: table.name.clone(),
+        columns,
+        mask,
+        rows,
+        disclose_keys_to,
+        disclose_pseudonyms_to,
+    }
 }
 
 /// A condition that the agency's database can answer for itself; `None` where the table has no column for one.
