@@ -14,7 +14,7 @@ use datafusion::execution::{RecordBatchStream, SendableRecordBatchStream};
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use futures::future::BoxFuture;
 use futures::{FutureExt, Stream, StreamExt, TryStreamExt, stream};
-use wayleave_connector_api::Audience;
+use wayleave_connector_api::{Audience, KeyDisclosure};
 
 use super::explain::{ExplainFormat, Explanation, QueryPlan, Timing};
 use crate::audit::{AuditError, AuditLog, KeyCount, Outcome, Status};
@@ -165,7 +165,7 @@ pub(super) fn start(
             agency: fragment.agency.clone(),
             sql: fragment.sql.clone(),
             agreements: agreements_of(fragment),
-            keys_from: fragment.keys_from.iter().cloned().collect(),
+            keys_from: fragment.keys_from.keys().cloned().collect(),
         })
         .collect();
     let query_id = run.query_id.clone();
@@ -259,7 +259,12 @@ impl Recorded {
                 .run
                 .disclosed()
                 .into_iter()
-                .map(|sent| KeyCount { from: sent.from.into_iter().collect(), to: sent.to, keys: sent.keys })
+                .map(|sent| KeyCount {
+                    from: sent.from.into_iter().collect(),
+                    to: sent.to,
+                    keys: sent.keys,
+                    pseudonymised: sent.disclosure == KeyDisclosure::Pseudonymised,
+                })
                 .collect(),
             statements_run: self.run.statements(),
         }

@@ -25,7 +25,7 @@ use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
 use datafusion::sql::sqlparser::keywords::Keyword;
 use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan, Tokenizer};
 use futures::TryStreamExt;
-use wayleave_connector_api::{Audience, ServerInfo};
+use wayleave_connector_api::{Audience, KeyDisclosure, ServerInfo};
 
 pub use answer::{Answer, FragmentReport, Notice, Progress};
 pub use explain::{
@@ -603,11 +603,12 @@ fn planning_error(error: &DataFusionError, names: &SessionNames) -> Error {
 fn intent(session: &Session, query_id: &str, sql: &str, query: &QueryPlan, policy_hash: &str) -> Intent {
     let mut disclosures = Vec::new();
     for fragment in &query.fragments {
-        for from in &fragment.keys_from {
+        for (from, disclosure) in &fragment.keys_from {
             disclosures.push(Disclosure {
                 from: from.clone(),
                 to: fragment.agency.clone(),
                 scheme: "subject key".to_owned(),
+                pseudonymised: *disclosure == KeyDisclosure::Pseudonymised,
             });
         }
     }
@@ -635,7 +636,7 @@ fn intent(session: &Session, query_id: &str, sql: &str, query: &QueryPlan, polic
                     sql: fragment.sql.clone(),
                     released_under: answer::agreements_of_agency(fragment, &agency),
                     agency,
-                    keys_from: fragment.keys_from.iter().cloned().collect(),
+                    keys_from: fragment.keys_from.keys().cloned().collect(),
                 })
             })
             .collect(),

@@ -1,5 +1,6 @@
 //! The operator that runs a fragment at its source and streams what comes back.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
@@ -19,19 +20,16 @@ use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, Pla
 use futures::{StreamExt, TryStreamExt, stream};
 use wayleave_connector_api::{
     Audience, ConnectorError, Divisible, Expr, Fragment, NullsOrder, Relation, Slice, SortDirection, Statement, Value,
-    render_fragment,
+    render_fragment, render_keyed_fragment,
 };
 
 use super::estimate;
-use super::keys::KeySet;
+use super::keys::SentKeys;
 use super::meter::metered;
 use super::node::{FragmentNode, Origin, agencies_of};
 use super::run::QueryRun;
 use crate::catalog::Agency;
 use crate::error::Error;
-
-/// Keys in one statement. The whole set goes in as many statements as it takes.
-const KEYS_PER_STATEMENT: usize = 20_000;
 
 /// A fragment, ready to run: one partition, opened when it is first polled.
 #[derive(Debug)]
@@ -42,8 +40,8 @@ pub struct FragmentExec {
     pub origins: Vec<Origin>,
     fragment: Fragment,
     rows: f64,
-    /// Canonical join keys that narrow it; `None` reads it whole.
-    keys: Option<Arc<KeySet>>,
+    /// Join keys that narrow it, by the numbers of its slots; none reads it whole.
+    keys: BTreeMap<u32, SentKeys>,
     properties: Arc<PlanProperties>,
 }
 
@@ -80,7 +78,7 @@ impl FragmentExec {
             origins: node.origins.clone(),
             fragment: node.fragment.clone(),
             rows: estimate::expected(node.rows, node.scale),
-            keys: None,
+            keys: BTreeMap::new(),
             properties,
         }
     }
@@ -106,53 +104,74 @@ impl FragmentExec {
         Some(divisible.sql(dialect, Slice::FIRST_PAGE))
     }
 
-    /// The same fragment once join keys are known: `None` reads it whole, no key sends no statement and has no rows.
-    pub(super) fn narrowed(&self, keys: Option<Arc<KeySet>>) -> Self {
+    /// The keys that narrow it by now, by the numbers of its slots.
+    pub(super) fn keys(&self) -> &BTreeMap<u32, SentKeys> {
+        &self.keys
+    }
+
+    /// The same fragment once join keys are known for one of its slots. Where there is no key, no statement is sent, and there
+    /// are no rows.
+    pub(super) fn narrowed(&self, number: u32, keys: SentKeys) -> Self {
+        let mut all = self.keys.clone();
+        all.insert(number, keys);
         Self {
             id: self.id,
             agency: Arc::clone(&self.agency),
             origins: self.origins.clone(),
             fragment: self.fragment.clone(),
             rows: self.rows,
-            keys,
+            keys: all,
             properties: Arc::clone(&self.properties),
+        }
+    }
+
+    /// The slot whose keys are divided between statements, and what each statement takes of them.
+    fn statements(&self) -> (Option<u32>, Vec<Option<Range<usize>>>) {
+        if self.keys.values().any(|keys| keys.len() == 0) {
+            return (None, Vec::new());
+        }
+        let statements = self.keys.iter().map(|(number, keys)| (*number, keys.statements()));
+        match statements.max_by_key(|(_, statements)| statements.len()) {
+            None => (None, vec![None]),
+            Some((number, statements)) => (Some(number), statements.into_iter().map(Some).collect()),
         }
     }
 
     fn open(&self, run: Arc<QueryRun>) -> SendableRecordBatchStream {
         let schema = Arc::clone(&self.fragment.schema);
         let fragment = counted(&self.fragment);
-        let chunks: Vec<Option<(Arc<KeySet>, Range<usize>)>> = match &self.keys {
-            None => vec![None],
-            Some(keys) => (0..keys.len())
-                .step_by(KEYS_PER_STATEMENT)
-                .map(|start| Some((Arc::clone(keys), start..keys.len().min(start + KEYS_PER_STATEMENT))))
-                .collect(),
-        };
+        let (chunked, chunks) = self.statements();
+        let sent = Arc::new(self.keys.clone());
         let agency = Arc::clone(&self.agency);
         let delivered = Arc::clone(&schema);
         let id = self.id;
         let read = Arc::new(agencies_of(&self.agency.name, &self.origins));
         let batches = stream::iter(chunks)
             .then(move |chunk| {
-                let keys = chunk.map(|(keys, places)| keys.some(places));
+                let sent = Arc::clone(&sent);
                 let agency = Arc::clone(&agency);
                 let read = Arc::clone(&read);
                 let run = Arc::clone(&run);
-                let fragment = match keys {
-                    Some(_) => fragment.clone(),
-                    None => whole(&fragment),
-                };
+                let fragment = if sent.is_empty() { whole(&fragment) } else { fragment.clone() };
                 let delivered = Arc::clone(&delivered);
                 async move {
-                    let sql = render_fragment(agency.dialect(), &fragment, keys.as_deref(), Audience::Source);
+                    let keys: BTreeMap<u32, Vec<String>> = sent
+                        .iter()
+                        .map(|(number, keys)| {
+                            let some = chunk.clone().filter(|_| chunked == Some(*number));
+                            (*number, keys.texts(some.unwrap_or(0..keys.len())))
+                        })
+                        .collect();
+                    let sql = render_keyed_fragment(agency.dialect(), &fragment, &keys);
                     let statement =
                         Statement { sql, schema: Arc::clone(&fragment.schema), query_id: run.query_id.clone() };
                     // Parts are the one statement that they are parts of: their number would tell of the table's size.
                     run.add_statement(id);
-                    let batches = match Divisible::new(agency.dialect(), &fragment) {
-                        Some(divisible) if keys.is_none() => agency.connector.query_parts(statement, divisible).await,
-                        Some(_) | None => agency.connector.query(statement).await,
+                    let divisible = Divisible::new(agency.dialect(), &fragment).filter(|_| keys.is_empty());
+                    let batches = match (divisible, sent.values().find_map(SentKeys::pseudonymiser)) {
+                        (Some(divisible), _) => agency.connector.query_parts(statement, divisible).await,
+                        (None, Some(secret)) => agency.connector.query_pseudonymised(statement, secret).await,
+                        (None, None) => agency.connector.query(statement).await,
                     };
                     let batches = batches.map_err(|error| failed(&agency, error))?;
                     Ok::<_, DataFusionError>(batches.map(move |batch| {

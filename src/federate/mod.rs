@@ -36,6 +36,6 @@ pub use fragment_exec::FragmentExec;
 pub use kept::Kept;
 pub use keyed_join_exec::KeyedJoinExec;
 pub use meter::Measured;
-pub use node::{Counting, FragmentNode, KeyedJoinNode, Origin, Side};
+pub use node::{Counting, FragmentNode, KeyedJoinNode, Origin, SentColumn, Side};
 pub use physical::{PlannedFragment, plan_physical, planned_fragments};
 pub use run::{Disclosed, QueryRun};

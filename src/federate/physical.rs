@@ -13,7 +13,7 @@ use datafusion::logical_expr::{Expr, LogicalPlan, UserDefinedLogicalNode};
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::joins::utils::JoinFilter;
 use datafusion::physical_planner::{DefaultPhysicalPlanner, ExtensionPlanner, PhysicalPlanner};
-use wayleave_connector_api::Audience;
+use wayleave_connector_api::{Audience, KeyDisclosure};
 
 use super::carve::{FederatedPlan, for_each_fragment};
 use super::fragment_exec::FragmentExec;
@@ -34,8 +34,8 @@ pub struct PlannedFragment {
     /// The SQL as the asker may see it.
     pub asker_sql: String,
     pub origins: Vec<Origin>,
-    /// Agencies whose keys this fragment receives.
-    pub keys_from: BTreeSet<String>,
+    /// Agencies whose keys this fragment receives, and as what.
+    pub keys_from: BTreeMap<String, KeyDisclosure>,
     /// The agreements under which those agencies' keys are sent, by agency.
     pub keys_under: BTreeMap<String, BTreeSet<String>>,
     pub estimated_rows: f64,
@@ -89,8 +89,7 @@ fn collect_fragments<'a>(
     found: &mut Vec<PlannedFragment>,
 ) -> Result<(), DataFusionError> {
     if let Some(node) = FragmentNode::of(plan) {
-        let keyed = receiving.iter().find(|keyed| keyed.slot == node.id());
-        found.push(planned_fragment(node, keyed.copied()));
+        found.push(planned_fragment(node, receiving));
         return Ok(());
     }
     receiving.extend(KeyedJoinNode::of(plan));
@@ -104,13 +103,22 @@ fn collect_fragments<'a>(
     Ok(())
 }
 
-fn planned_fragment(node: &FragmentNode, receives: Option<&KeyedJoinNode>) -> PlannedFragment {
+fn planned_fragment(node: &FragmentNode, receiving: &[&KeyedJoinNode]) -> PlannedFragment {
     let exec = FragmentExec::new(node);
-    let keys_from = receives.map(|keyed| keyed.discloses.clone()).unwrap_or_default();
+    let mut keys_from: BTreeMap<String, KeyDisclosure> = BTreeMap::new();
     let mut keys_under: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
-    for origin in receives.and_then(|keyed| origins(keyed.giver_plan())).unwrap_or_default() {
-        if keys_from.contains(&origin.agency) {
-            keys_under.entry(origin.agency).or_default().insert(origin.agreement);
+    for keyed in receiving {
+        for column in keyed.sent.iter().filter(|column| column.slot == node.id()) {
+            for agency in &column.discloses {
+                // Of several the one that tells the most.
+                let told = keys_from.entry(agency.clone()).or_insert(column.disclosure);
+                *told = column.disclosure.max(*told);
+            }
+            for origin in origins(keyed.giver_plan()).unwrap_or_default() {
+                if column.discloses.contains(&origin.agency) {
+                    keys_under.entry(origin.agency).or_default().insert(origin.agreement);
+                }
+            }
         }
     }
     PlannedFragment {
@@ -165,12 +173,10 @@ impl ExtensionPlanner for FederationPlanner {
         };
         let join = KeyedJoin {
             receiver_side: keyed.receiver,
-            slot: keyed.slot,
             on,
-            pair: keyed.pair,
             filter,
             join_type: keyed.join.join_type,
-            discloses: keyed.discloses.clone(),
+            sent: keyed.sent.clone(),
             schema: Arc::clone(keyed.join.schema.inner()),
         };
         Ok(Some(Arc::new(KeyedJoinExec::try_new(Arc::clone(giver), Arc::clone(receiver), join)?)))

@@ -13,7 +13,7 @@ use datafusion::sql::sqlparser::ast::{
 use datafusion::sql::sqlparser::dialect::{Dialect, GenericDialect, PostgreSqlDialect, Precedence, SQLiteDialect};
 use datafusion::sql::sqlparser::parser::{Parser, ParserError};
 use datafusion::sql::sqlparser::tokenizer::Token;
-use wayleave_connector_api::TableName;
+use wayleave_connector_api::{AWAITED_KEYS, AWAITED_PSEUDONYMS, TableName};
 
 use super::node::Origin;
 use crate::catalog::Agency;
@@ -28,7 +28,8 @@ pub(super) fn prove(sql: &str, agency: &Agency, origins: &[Origin], obligations:
     let dialect = parser_for(agency.dialect().name());
     let unproven = |table: String| Error::Unproven { agency: agency.name.clone(), table };
     // A place that still waits for keys is empty, which no parser takes: any key will do for the proof.
-    let sql = sql.replace("IN (/* join keys, known when the query runs */)", "IN ('')");
+    let awaited = [AWAITED_KEYS, AWAITED_PSEUDONYMS].map(|comment| format!("IN ({comment})"));
+    let sql = awaited.iter().fold(sql.to_owned(), |sql, place| sql.replace(place, "IN ('')"));
     let statements = Parser::parse_sql(dialect.as_ref(), &sql).map_err(|_| unproven("a statement".to_owned()))?;
     let [Statement::Query(query)] = statements.as_slice() else { return Err(unproven("a statement".to_owned())) };
     let demanded = obligations
@@ -301,8 +302,8 @@ mod tests {
 
     use datafusion::arrow::datatypes::{DataType, Field, Schema};
     use wayleave_connector_api::{
-        Collation, Column, ColumnType, Connector, Divisible, Fragment, Relation, Scan, ScanReason, Slice,
-        render_policy_conjuncts,
+        Audience, Collation, Column, ColumnType, Connector, Divisible, Form, Fragment, KeyDisclosure, KeyFormat,
+        KeySlot, Relation, Scan, ScanReason, Scheme, Slice, render_fragment, render_policy_conjuncts,
     };
     use wayleave_connector_postgres::{PostgresConnector, PostgresOptions, TlsMode};
     use wayleave_connector_sqlite::{SqliteConnector, SqliteOptions};
@@ -338,7 +339,7 @@ mod tests {
             agency: agency.to_owned(),
             table: format!("main.{table}"),
             agreement: "A".to_owned(),
-            disclose_keys_to: std::collections::BTreeSet::new(),
+            disclose_keys_to: BTreeMap::new(),
             join_at_source_with: std::collections::BTreeSet::new(),
         };
         let obligations = [
@@ -434,6 +435,72 @@ mod tests {
         };
         assert_eq!(proven(&demanded), [true, true]);
         assert_eq!(proven(&scan(Vec::new())), [false, false]);
+    }
+
+    /// Where keys or their pseudonyms narrow a scan, before and after they are known.
+    #[test]
+    fn keys_and_pseudonyms_narrow_what_policy_leaves_and_nothing_else() {
+        let text = |name: &str| Column {
+            name: name.to_owned(),
+            source_type: "text".to_owned(),
+            column_type: ColumnType::Readable(DataType::Utf8),
+            nullable: true,
+            collation: Collation::Binary,
+        };
+        let postgres = PostgresOptions {
+            url: "postgres://nobody@localhost/none".to_owned(),
+            tls: TlsMode::Disable,
+            ca_file: None,
+            max_connections: 1,
+            connect_timeout_ms: 1,
+            statement_timeout_ms: 1,
+            scan_connections: 1,
+            divide_from_bytes: 1,
+        };
+        let sqlite = SqliteOptions { path: "none.db".into(), max_connections: 1, statement_timeout_ms: 1 };
+        let connectors: [Arc<dyn Connector>; 2] =
+            [Arc::new(PostgresConnector::new(postgres).unwrap()), Arc::new(SqliteConnector::new(sqlite))];
+        for connector in connectors {
+            for (scheme, assured) in [(Scheme::NhsNumber, false), (Scheme::NhsNumber, true), (Scheme::Opaque, false)] {
+                for disclosure in [KeyDisclosure::Plain, KeyDisclosure::Pseudonymised] {
+                    let format = KeyFormat { scheme, form: Form::Spaced, assured };
+                    let scan = Scan {
+                        table: TableName::new("public", "patients"),
+                        columns: vec![text("nhs"), text("shared")],
+                        outputs: vec![wayleave_connector_api::Expr::Column(0)],
+                        policy: vec![wayleave_connector_api::Expr::equal(
+                            wayleave_connector_api::Expr::Column(1),
+                            wayleave_connector_api::Expr::text("yes"),
+                        )],
+                        lookups: Vec::new(),
+                        keys: Some(KeySlot { column: 0, format: Some(format), disclosure, number: 0 }),
+                        reason: ScanReason::Released { agreement: "A".to_owned() },
+                    };
+                    let conjuncts = render_policy_conjuncts(connector.dialect(), &scan);
+                    let obligation = Obligation { agency: "health".to_owned(), table: scan.table.clone(), conjuncts };
+                    let agency = Agency::new("health", None, Arc::clone(&connector), BTreeMap::new());
+                    let schema = Arc::new(Schema::new(vec![Field::new("nhs", DataType::Utf8, true)]));
+                    let keys: Vec<String> = (0..100).map(|key| format!("{key:064}")).collect();
+                    for (known, policy) in [(None, true), (Some(keys.as_slice()), true), (None, false)] {
+                        let mut scan = scan.clone();
+                        if !policy {
+                            scan.policy.clear();
+                        }
+                        let fragment = Fragment { root: Relation::Scan(Box::new(scan)), schema: Arc::clone(&schema) };
+                        let sql = render_fragment(connector.dialect(), &fragment, known, Audience::Source);
+                        let proven = prove(&sql, &agency, &[], std::slice::from_ref(&obligation)).is_ok();
+                        assert_eq!(proven, policy, "{disclosure:?}: {sql}");
+                        let weakened =
+                            sql.replace("= 'yes') AND", "= 'yes') OR").replace("'yes'::text) AND", "'yes'::text) OR");
+                        assert_eq!(weakened != sql, policy, "{sql}");
+                        assert!(
+                            prove(&weakened, &agency, &[], std::slice::from_ref(&obligation)).is_err(),
+                            "{weakened}"
+                        );
+                    }
+                }
+            }
+        }
     }
 
     #[test]

@@ -5,6 +5,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, OnceLock};
 use std::time::Duration;
 
+use wayleave_connector_api::KeyDisclosure;
+
 use super::meter::{Measured, Meter};
 
 /// Keys that a run sent from some agencies to another.
@@ -14,6 +16,7 @@ pub struct Disclosed {
     pub to: String,
     /// Distinct keys.
     pub keys: u64,
+    pub disclosure: KeyDisclosure,
 }
 
 /// Shared by every operator of one running query; reachable from the task's configuration.

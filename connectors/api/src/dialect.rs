@@ -140,6 +140,20 @@ pub trait Dialect: Send + Sync + std::fmt::Debug {
     /// A base column given as quoted SQL, compared with a list of texts in its own type, so that its index serves.
     fn column_in_texts(&self, quoted: &str, column: &OutputColumn, texts: &[String]) -> String;
 
+    /// Whether the pseudonym of a canonical key, given as SQL, is one of these (each as [`crate::Pseudonymiser::of`] writes it):
+    /// one conjunct that cannot fail, true for every such row and perhaps for more. The secret comes beside the statement, see
+    /// [`crate::Connector::query_pseudonymised`]. Without `pseudonyms` a comment stands in their place, as `IN (comment)`.
+    ///
+    /// `None` where the database cannot make pseudonyms of keys in this format: then no keys go there.
+    fn in_pseudonyms(
+        &self,
+        _canonical_sql: &str,
+        _format: KeyFormat,
+        _pseudonyms: Option<&[String]>,
+    ) -> Option<String> {
+        None
+    }
+
     /// The rows of one slice of the base table that is known by this quoted alias, as one conjunct that cannot fail: every
     /// row is in exactly one of a list of adjoining slices that begins at page 0 and ends open. `None` where the database
     /// has no such order of its own.

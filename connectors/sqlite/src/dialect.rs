@@ -8,8 +8,9 @@
 
 use arrow::datatypes::DataType;
 use wayleave_connector_api::{
-    Aggregate, AggregateFunction, Collation, DatePart, DateUnit, Dialect, Expr, KeyFormat, LONGEST_PATTERN_BYTES, Mask,
-    OutputColumn, Support, TextFunction, TextPart, TextUse, Value, arithmetic_support, widens,
+    AWAITED_PSEUDONYMS, Aggregate, AggregateFunction, Collation, DatePart, DateUnit, Dialect, Expr, KeyFormat,
+    LONGEST_PATTERN_BYTES, Mask, OutputColumn, Support, TextFunction, TextPart, TextUse, Value, arithmetic_support,
+    widens,
 };
 
 mod function;
@@ -17,7 +18,9 @@ mod key;
 mod literal;
 mod pattern;
 
-use crate::functions::{AS_BOOLEAN, EXACT_SUM, INTEGER_SUM, ISO_DATE, LAST_CHARACTERS, OUTWARD_POSTCODE, YEAR_OF_DATE};
+use crate::functions::{
+    AS_BOOLEAN, EXACT_SUM, INTEGER_SUM, ISO_DATE, JOIN_PSEUDONYM, LAST_CHARACTERS, OUTWARD_POSTCODE, YEAR_OF_DATE,
+};
 use crate::types::keeps_numbers_as_text;
 
 const BINARY: &str = " COLLATE BINARY";
@@ -160,6 +163,16 @@ impl Dialect for SqliteDialect {
             }
             _ => in_texts(&format!("CAST({quoted} AS TEXT){BINARY}"), texts),
         }
+    }
+
+    fn in_pseudonyms(&self, canonical_sql: &str, _format: KeyFormat, pseudonyms: Option<&[String]>) -> Option<String> {
+        // The connector binds the secret.
+        let pseudonym = format!("{JOIN_PSEUDONYM}({canonical_sql}, ?1)");
+        Some(match pseudonyms {
+            None => format!("{pseudonym} IN ({AWAITED_PSEUDONYMS})"),
+            Some([]) => "1 = 0".to_owned(),
+            Some(pseudonyms) => in_texts(&pseudonym, pseudonyms),
+        })
     }
 
     fn text(&self, sql: &str, output: &OutputColumn, _text_use: TextUse) -> String {

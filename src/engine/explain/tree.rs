@@ -300,14 +300,7 @@ impl Planter<'_> {
             Some(said) => (Does::ConsentCheck, said.to_owned()),
             None => (Does::KeyedJoin, self.join_words(&keyed.join)),
         };
-        let from: Vec<&str> = keyed.discloses.iter().map(String::as_str).collect();
-        let to = &keyed.receives;
-        let keys = if from.is_empty() {
-            // What an agency has told may be said to it again.
-            format!("the first's keys narrow what {to} is asked")
-        } else {
-            format!("keys of {} go to {to}", from.join(", "))
-        };
+        let keys = keyed.words();
         let giver = self.plant(keyed.giver_plan());
         let receiver = self.plant(keyed.receiver_plan());
         let order = ReadingOrder::Keyed;
