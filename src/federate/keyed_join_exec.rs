@@ -1,8 +1,8 @@
 //! The keyed join: reads its smaller side first, then asks the other only for the keys found there.
 //!
 //! Exact for any number of keys: they go in as many statements as it takes, and the join itself still compares every row.
-//! Where there turn out to be so many that a scan is cheaper, the other side is read whole and no key leaves. Rows of the
-//! first side that do not fit into memory wait on disk.
+//! Where there turn out to be so many that a scan is cheaper, the other side is read whole and no key leaves: from that moment
+//! on, beside the rest of the first. Rows of the first side that do not fit into memory wait on disk.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -29,13 +29,16 @@ use super::fragment_exec::{FragmentExec, run_of};
 use super::keys::{Held, KeyCollector, KeySet};
 use super::node::Side;
 use super::run::Disclosed;
-use crate::execution::Collector;
+use crate::execution::{Collector, Pace, Spool};
 
 /// Below this many keys they are always sent: no scan is cheaper.
 const ALWAYS_SENT: f64 = 1_000.0;
 
 /// The share of the receiver's rows above which it is read whole: a look-up by index costs about ten rows of a scan.
 const SCAN_SHARE: f64 = 0.1;
+
+/// How many times the keys that would still be sent must be expected before a scan begins without having seen them.
+const CLEARLY: f64 = 2.0;
 
 #[derive(Debug)]
 pub struct KeyedJoinExec {
@@ -123,6 +126,32 @@ struct Sides {
     waiting: Waiting,
 }
 
+impl Sides {
+    /// Whether there are many keys already, and so many more expected that the receiver will be read whole in the end.
+    fn scan_will_be_cheaper(&self, keys: usize) -> bool {
+        let expected: f64 = fragments(&self.giver).iter().map(|fragment| fragment.rows()).fold(0.0, f64::max);
+        is_many(keys) && expected > CLEARLY * self.waiting.rows * SCAN_SHARE
+    }
+
+    /// Whether the receiver may be opened while the giver is read. Each must be one statement, of another agency's: who holds
+    /// a place in one agency's budget and waits for a second one could wait for another query that does the same.
+    fn may_be_read_at_once(&self) -> bool {
+        match (fragments(&self.giver).as_slice(), fragments(&self.receiver).as_slice()) {
+            ([giver], [receiver]) => {
+                !giver.agency.shares_source_with(&receiver.agency) && giver.agency.name != receiver.agency.name
+            }
+            _ => false,
+        }
+    }
+}
+
+fn fragments(plan: &Arc<dyn ExecutionPlan>) -> Vec<&FragmentExec> {
+    match plan.downcast_ref::<FragmentExec>() {
+        Some(fragment) => vec![fragment],
+        None => plan.children().into_iter().flat_map(fragments).collect(),
+    }
+}
+
 impl KeyedJoin {
     async fn run(
         self,
@@ -139,13 +168,14 @@ impl KeyedJoin {
         let mut collector = Collector::new(Arc::new(self.template(&sides)?), given_side, Arc::clone(&context))?;
         let mut keys = Some(KeyCollector::new(context.memory_pool()));
         let mut giver = giver;
+        let mut ahead = None;
         while let Some(batch) = giver.try_next().await? {
             if let Some(found) = &mut keys {
                 found.add(&batch, given_column)?;
                 if is_many(found.len()) {
                     run.decided_by_statistics(self.slot);
                 }
-                if scan_is_cheaper(found.len(), sides.waiting.rows) {
+                if scan_is_cheaper(found.len(), sides.waiting.rows) || sides.scan_will_be_cheaper(found.len()) {
                     keys = None;
                 } else if found.hold() == Held::No {
                     // The rows can wait on disk, the keys cannot; and where they do not fit either, a scan needs none.
@@ -154,6 +184,10 @@ impl KeyedJoin {
                         keys = None;
                     }
                 }
+            }
+            if keys.is_none() && ahead.is_none() && sides.may_be_read_at_once() {
+                let whole = narrowed(Arc::clone(&sides.receiver), self.slot, None)?.execute(0, Arc::clone(&context))?;
+                ahead = Spool::new(whole, 1, Pace::AtOnce, &context).reader();
             }
             collector.push(batch)?;
         }
@@ -168,7 +202,10 @@ impl KeyedJoin {
             };
             run.add_disclosure(self.slot, disclosed);
         }
-        let received = narrowed(sides.receiver, self.slot, keys.as_ref())?.execute(0, context)?;
+        let received = match ahead {
+            Some(received) => received,
+            None => narrowed(sides.receiver, self.slot, keys.as_ref())?.execute(0, context)?,
+        };
         let joined = collected.join(received)?;
         Ok(Box::pin(RecordBatchStreamAdapter::new(self.schema, joined)))
     }

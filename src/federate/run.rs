@@ -49,6 +49,14 @@ impl QueryRun {
         }
     }
 
+    /// Rows that the asker may count, made here of rows that have been counted already.
+    pub fn add_shown(&self, agency: &str, count: usize) {
+        let count = u64::try_from(count).unwrap_or(u64::MAX);
+        let mut shown = lock(&self.shown);
+        let total = shown.entry(agency.to_owned()).or_default();
+        *total = total.saturating_add(count);
+    }
+
     /// A statement of a fragment is about to be sent.
     pub fn add_statement(&self, fragment: u64) {
         self.statements.fetch_add(1, Ordering::Relaxed);

@@ -15,6 +15,7 @@ use wayleave_connector_api::{
 };
 
 use crate::decode::RowDecoder;
+use crate::in_turn::query_in_turn;
 use crate::pool::{Control, Lease, Pool, StopOnDrop, interruption, refusal};
 use crate::{SqliteDialect, SqliteOptions, introspect};
 
@@ -24,7 +25,7 @@ const FIRST_BATCH_ROWS: usize = 256;
 const BATCH_ROWS: usize = 8_192;
 
 /// Batches that wait to be taken before reading pauses.
-const BATCHES_AHEAD: usize = 2;
+pub(crate) const BATCHES_AHEAD: usize = 2;
 
 /// Reads one SQLite file.
 #[derive(Debug)]
@@ -86,6 +87,15 @@ impl Connector for SqliteConnector {
         let reading = Reading { receiver, reader: Some(reader), _stop: stop };
         Ok(Box::pin(stream::unfold(reading, Reading::next)))
     }
+
+    /// It has no hash join: each row's partners are looked up in an index, one row after the other.
+    fn joins_by_lookup(&self) -> bool {
+        true
+    }
+
+    async fn query_in_turn(&self, statements: [Statement; 2]) -> Result<[BatchStream; 2], ConnectorError> {
+        query_in_turn(&self.pool, statements).await
+    }
 }
 
 /// A result on its way, from the side of whoever takes it.
@@ -129,7 +139,7 @@ fn read(
     outcome
 }
 
-fn read_rows(
+pub(crate) fn read_rows(
     connection: &Connection,
     control: &Control,
     statement: &Statement,

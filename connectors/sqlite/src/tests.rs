@@ -4,6 +4,7 @@ mod calculations;
 mod dialect;
 mod fragments;
 mod functions;
+mod in_turn;
 mod introspection;
 mod limits;
 mod reading;
