@@ -26,7 +26,7 @@ use tokio::sync::Notify;
 pub enum Pace {
     /// When the foremost reader wants more.
     AsWanted,
-    /// At once, to its end, whether or not anybody takes the rows yet.
+    /// At once, whether or not anybody takes the rows yet; from the first that is taken on, when more is wanted.
     AtOnce,
 }
 
@@ -51,7 +51,7 @@ impl Spool {
                 written: 0,
                 wanted: match pace {
                     Pace::AsWanted => 0,
-                    Pace::AtOnce => u64::MAX,
+                    Pace::AtOnce => ALL,
                 },
                 ended: None,
                 unclaimed: readers,
@@ -70,7 +70,7 @@ impl Spool {
             let mut state = self.shared.state();
             state.unclaimed = state.unclaimed.checked_sub(1)?;
             let number = state.unclaimed;
-            state.readers.insert(number, 0);
+            state.readers.insert(number, None);
             number
         };
         let reader = Reader { spool: Arc::clone(self), number, file: None };
@@ -109,8 +109,8 @@ struct State {
     ended: Option<Result<(), Arc<DataFusionError>>>,
     /// Readers that have not come yet.
     unclaimed: usize,
-    /// The position of the next batch that each of them takes.
-    readers: BTreeMap<usize, u64>,
+    /// The position of the next batch that each of them takes; `None` where it has not asked for the first one.
+    readers: BTreeMap<usize, Option<u64>>,
 }
 
 /// What the readers want of the source.
@@ -133,6 +133,9 @@ impl State {
         }
     }
 }
+
+/// More batches than there are.
+const ALL: u64 = u64::MAX;
 
 /// What some reader has still to take.
 struct Waiting {
@@ -205,7 +208,7 @@ impl Shared {
 
     /// Lets go of what every reader has taken.
     fn release(&self, state: &mut State) {
-        let claimed = state.readers.values().copied().min();
+        let claimed = state.readers.values().map(|position| position.unwrap_or(0)).min();
         let taken = match (claimed, state.unclaimed) {
             (Some(least), 0) => least,
             (None, 0) => u64::MAX,
@@ -311,7 +314,17 @@ impl Reader {
 
     fn look(&self, shared: &Shared) -> Result<(u64, Found), DataFusionError> {
         let mut state = shared.state();
-        let position = state.readers.get(&self.number).copied().unwrap_or(0);
+        let position = match state.readers.insert(self.number, Some(0)).flatten() {
+            Some(position) => position,
+            None => {
+                // What was read ahead is enough to begin with: from here on the rows need not wait on a disk.
+                if state.wanted == ALL {
+                    state.wanted = state.written;
+                }
+                0
+            }
+        };
+        state.readers.insert(self.number, Some(position));
         let here = state.waiting.iter().find(|waiting| waiting.from <= position && position < waiting.until());
         if let Some(Waiting { from, rows }) = here {
             return Ok((
@@ -338,7 +351,7 @@ impl Reader {
 
     fn advance(&self, shared: &Shared, position: u64) {
         let mut state = shared.state();
-        state.readers.insert(self.number, position.saturating_add(1));
+        state.readers.insert(self.number, Some(position.saturating_add(1)));
         shared.release(&mut state);
     }
 
