@@ -24,9 +24,11 @@ use wayleave_connector_api::{
 };
 
 use super::estimate;
+use super::joined_here::JoinedHere;
 use super::keys::SentKeys;
 use super::meter::metered;
 use super::node::{FragmentNode, Origin, agencies_of};
+use super::once::SharedReads;
 use super::run::QueryRun;
 use crate::catalog::Agency;
 use crate::error::Error;
@@ -40,6 +42,10 @@ pub struct FragmentExec {
     pub origins: Vec<Origin>,
     fragment: Fragment,
     rows: f64,
+    /// See [`FragmentNode::places`].
+    places: usize,
+    /// Its two sides, where it is a join that is made here.
+    joined_here: Option<Arc<JoinedHere>>,
     /// Join keys that narrow it, by the numbers of its slots; none reads it whole.
     keys: BTreeMap<u32, SentKeys>,
     properties: Arc<PlanProperties>,
@@ -78,6 +84,8 @@ impl FragmentExec {
             origins: node.origins.clone(),
             fragment: node.fragment.clone(),
             rows: estimate::expected(node.rows, node.scale),
+            places: node.places,
+            joined_here: JoinedHere::where_it_pays(node).map(Arc::new),
             keys: BTreeMap::new(),
             properties,
         }
@@ -104,6 +112,12 @@ impl FragmentExec {
         Some(divisible.sql(dialect, Slice::FIRST_PAGE))
     }
 
+    /// The SQL that the source receives instead, where the fragment is a join that is made here.
+    pub(super) fn sides_sql(&self) -> Vec<String> {
+        let dialect = self.agency.dialect();
+        self.joined_here.as_ref().map(|join| join.sql(dialect).to_vec()).unwrap_or_default()
+    }
+
     /// The keys that narrow it by now, by the numbers of its slots.
     pub(super) fn keys(&self) -> &BTreeMap<u32, SentKeys> {
         &self.keys
@@ -120,6 +134,8 @@ impl FragmentExec {
             origins: self.origins.clone(),
             fragment: self.fragment.clone(),
             rows: self.rows,
+            places: self.places,
+            joined_here: self.joined_here.clone(),
             keys: all,
             properties: Arc::clone(&self.properties),
         }
@@ -196,7 +212,7 @@ pub(super) fn run_of(context: &TaskContext) -> Result<Arc<QueryRun>, DataFusionE
         .ok_or_else(|| DataFusionError::Internal("a fragment runs outside of a query".to_owned()))
 }
 
-fn failed(agency: &Agency, error: ConnectorError) -> DataFusionError {
+pub(super) fn failed(agency: &Agency, error: ConnectorError) -> DataFusionError {
     DataFusionError::External(Box::new(Error::Source { agency: agency.name.clone(), source: Arc::new(error) }))
 }
 
@@ -277,7 +293,24 @@ impl ExecutionPlan for FragmentExec {
             return internal_err!("a fragment has one partition");
         }
         let run = run_of(&context)?;
-        Ok(metered(Arc::clone(&run), self.id, self.open(run)))
+        let read = || {
+            let rows = match &self.joined_here {
+                Some(join) => Arc::clone(join).open(self, Arc::clone(&run), &context),
+                None => self.open(Arc::clone(&run)),
+            };
+            metered(Arc::clone(&run), self.id, rows)
+        };
+        if self.places < 2 {
+            return Ok(read());
+        }
+        let rows = SharedReads::of(&context)?.rows(self.id, self.places, &context, read);
+        // Each place knows the columns by names of its own.
+        let schema = Arc::clone(&self.fragment.schema);
+        let named = {
+            let schema = Arc::clone(&schema);
+            rows.map(move |batch| as_delivered(&batch?, &schema))
+        };
+        Ok(Box::pin(RecordBatchStreamAdapter::new(schema, named)))
     }
 
     fn partition_statistics(&self, _partition: Option<usize>) -> Result<Arc<Statistics>, DataFusionError> {

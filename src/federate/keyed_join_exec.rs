@@ -1,8 +1,8 @@
 //! The keyed join: reads its smaller side first, then asks the other only for the keys found there.
 //!
 //! Exact for any number of keys: they go in as many statements as it takes, and the join itself still compares every row.
-//! Where there turn out to be so many that a scan is cheaper, the other side is read whole and no key leaves. Rows of the
-//! first side that do not fit into memory wait on disk.
+//! Where there turn out to be so many that a scan is cheaper, the other side is read whole and no key leaves: from that moment
+//! on, beside the rest of the first. Rows of the first side that do not fit into memory wait on disk.
 
 use std::fmt;
 use std::sync::Arc;
@@ -30,7 +30,7 @@ use super::fragment_exec::{FragmentExec, run_of};
 use super::keys::{Held, KeyCollector, PSEUDONYMS_SENT, SentKeys};
 use super::node::{SentColumn, Side};
 use super::run::{Disclosed, QueryRun};
-use crate::execution::Collector;
+use crate::execution::{Collector, Pace, Spool};
 
 /// Below this many keys they are always sent: no scan is cheaper.
 const ALWAYS_SENT: f64 = 1_000.0;
@@ -41,6 +41,9 @@ const SCAN_SHARE: f64 = 0.1;
 /// The same share for pseudonyms: the receiver reads every row in any case, and what is saved is the rows that do not leave it.
 /// (Of 10 million rows in PostgreSQL, 21 s for one thread to make all pseudonyms, 4.5 s to send all rows to this machine.)
 const PSEUDONYM_SHARE: f64 = 0.5;
+
+/// How many times the keys that would still be sent must be expected before a scan begins without having seen them.
+const CLEARLY: f64 = 2.0;
 
 #[derive(Debug)]
 pub struct KeyedJoinExec {
@@ -124,9 +127,35 @@ struct Finding {
     column: SentColumn,
     /// Its position among the giver's.
     given: usize,
+    giver_rows: f64,
     receiver_rows: f64,
     /// `None` once they are not to be sent.
     keys: Option<KeyCollector>,
+}
+
+impl Sides {
+    /// Rows expected of the giver, as its largest fragment has them.
+    fn giver_rows(&self) -> f64 {
+        fragments(&self.giver).iter().map(|fragment| fragment.rows()).fold(0.0, f64::max)
+    }
+
+    /// Whether the receiver may be opened while the giver is read. Each must be one statement, of another agency's: who holds
+    /// a place in one agency's budget and waits for a second one could wait for another query that does the same.
+    fn may_be_read_at_once(&self) -> bool {
+        match (fragments(&self.giver).as_slice(), fragments(&self.receiver).as_slice()) {
+            ([giver], [receiver]) => {
+                !giver.agency.shares_source_with(&receiver.agency) && giver.agency.name != receiver.agency.name
+            }
+            _ => false,
+        }
+    }
+}
+
+fn fragments(plan: &Arc<dyn ExecutionPlan>) -> Vec<&FragmentExec> {
+    match plan.downcast_ref::<FragmentExec>() {
+        Some(fragment) => vec![fragment],
+        None => plan.children().into_iter().flat_map(fragments).collect(),
+    }
 }
 
 impl KeyedJoin {
@@ -144,15 +173,24 @@ impl KeyedJoin {
         let mut collector = Collector::new(Arc::new(self.template(&sides)?), given_side, Arc::clone(&context))?;
         let mut finding = self.finding(&sides, &context)?;
         let mut giver = giver;
+        let mut ahead = None;
         while let Some(batch) = giver.try_next().await? {
             for column in &mut finding {
                 column.add(&batch, &run, &mut collector)?;
+            }
+            let none_is_sent = finding.iter().all(|column| column.keys.is_none());
+            if none_is_sent && ahead.is_none() && sides.may_be_read_at_once() {
+                let whole = Arc::clone(&sides.receiver).execute(0, Arc::clone(&context))?;
+                ahead = Spool::new(whole, 1, Pace::AtOnce, &context).reader();
             }
             collector.push(batch)?;
         }
         drop(giver);
         let collected = collector.finish()?;
-        let received = send(sides.receiver, finding, &run)?.execute(0, context)?;
+        let received = match ahead {
+            Some(received) => received,
+            None => send(sides.receiver, finding, &run)?.execute(0, context)?,
+        };
         let joined = collected.join(received)?;
         Ok(Box::pin(RecordBatchStreamAdapter::new(self.schema, joined)))
     }
@@ -165,7 +203,13 @@ impl KeyedJoin {
                 (_, None) => return internal_err!("a keyed join without its key"),
             };
             let keys = Some(KeyCollector::new(context.memory_pool()));
-            Ok(Finding { column: column.clone(), given, receiver_rows: *receiver_rows, keys })
+            Ok(Finding {
+                column: column.clone(),
+                given,
+                giver_rows: sides.giver_rows(),
+                receiver_rows: *receiver_rows,
+                keys,
+            })
         });
         columns.collect()
     }
@@ -203,7 +247,8 @@ impl Finding {
         if is_many(found.len()) {
             run.decided_by_statistics(self.column.slot);
         }
-        if scan_is_cheaper(found.len(), self.receiver_rows, self.column.disclosure) {
+        let scan = Scan { rows: self.receiver_rows, disclosure: self.column.disclosure };
+        if scan.is_cheaper(found.len()) || scan.will_be_cheaper(found.len(), self.giver_rows) {
             self.keys = None;
         } else if found.hold() == Held::No {
             // The rows can wait on disk, the keys cannot; and where they do not fit either, a scan needs none.
@@ -216,13 +261,30 @@ impl Finding {
     }
 }
 
-/// Whether so many keys cost the receiver more than reading it whole. More of them only make it worse.
-fn scan_is_cheaper(keys: usize, receiver_rows: f64, disclosure: KeyDisclosure) -> bool {
-    match disclosure {
-        KeyDisclosure::Plain => is_many(keys) && count(keys) > receiver_rows * SCAN_SHARE,
-        KeyDisclosure::Pseudonymised => {
-            keys > PSEUDONYMS_SENT || (is_many(keys) && count(keys) > receiver_rows * PSEUDONYM_SHARE)
+/// Reading the receiver whole, in place of telling it keys.
+struct Scan {
+    rows: f64,
+    disclosure: KeyDisclosure,
+}
+
+impl Scan {
+    /// As many keys as cost the receiver what a scan does.
+    fn worth(&self) -> f64 {
+        match self.disclosure {
+            KeyDisclosure::Plain => self.rows * SCAN_SHARE,
+            KeyDisclosure::Pseudonymised => self.rows * PSEUDONYM_SHARE,
         }
+    }
+
+    /// Whether so many keys cost the receiver more. More of them only make it worse.
+    fn is_cheaper(&self, keys: usize) -> bool {
+        let too_many = self.disclosure == KeyDisclosure::Pseudonymised && keys > PSEUDONYMS_SENT;
+        too_many || (is_many(keys) && count(keys) > self.worth())
+    }
+
+    /// Whether there are many keys already, and so many more expected that the receiver will be read whole in the end.
+    fn will_be_cheaper(&self, keys: usize, giver_rows: f64) -> bool {
+        is_many(keys) && giver_rows > CLEARLY * self.worth()
     }
 }
 

@@ -79,9 +79,13 @@ pub struct FragmentNode {
     pub rows: f64,
     /// How much larger than assumed its largest table is, by the source's own statistics.
     pub scale: f64,
+    /// Where it is a join as it stands: rows to expect of its two sides, by the source's statistics.
+    pub sides: Option<[f64; 2]>,
     pub ordering: Vec<OrderedBy>,
     pub origins: Vec<Origin>,
     pub counting: Counting,
+    /// In how many places of the plan it stands, under this one id: it is read once for all of them.
+    pub places: usize,
 }
 
 impl FragmentNode {
@@ -93,9 +97,11 @@ impl FragmentNode {
             schema,
             rows,
             scale: 1.0,
+            sides: None,
             ordering: Vec::new(),
             origins: Vec::new(),
             counting: Counting::Withheld,
+            places: 1,
         }
     }
 

@@ -20,7 +20,7 @@ use super::fragment_exec::FragmentExec;
 use super::keyed_join_exec::{KeyedJoin, KeyedJoinExec};
 use super::lineage::origins;
 use super::node::{Counting, FragmentNode, KeyedJoinNode, Origin, agencies_of};
-use super::proof;
+use super::proof::Prover;
 use crate::error::Error;
 
 /// What one agency will receive.
@@ -33,6 +33,8 @@ pub struct PlannedFragment {
     pub sql: String,
     /// The SQL as the asker may see it.
     pub asker_sql: String,
+    /// What is sent in the place of `sql`, where it is a join that is made here: the SQL of its two sides.
+    pub sides_sql: Vec<String>,
     pub origins: Vec<Origin>,
     /// Agencies whose keys this fragment receives, and as what.
     pub keys_from: BTreeMap<String, KeyDisclosure>,
@@ -57,18 +59,24 @@ impl PlannedFragment {
 /// [`Error::Unproven`] where one does not; [`Error::Plan`] where DataFusion cannot plan what stays here.
 pub async fn plan_physical(federated: &FederatedPlan, state: &SessionState) -> Result<Arc<dyn ExecutionPlan>, Error> {
     let failed = |error: DataFusionError| Error::Plan { message: error.strip_backtrace() };
+    prove_fragments(federated)?;
+    let planner = DefaultPhysicalPlanner::with_extension_planners(vec![Arc::new(FederationPlanner)]);
+    planner.create_physical_plan(&federated.plan, state).await.map_err(failed)
+}
+
+fn prove_fragments(federated: &FederatedPlan) -> Result<(), Error> {
+    let prover = Prover::new(&federated.obligations);
     let mut proven = Ok(());
     for_each_fragment(&federated.plan, &mut |node| {
         if proven.is_ok() {
             let exec = FragmentExec::new(node);
-            let mut texts = std::iter::once(exec.sql(Audience::Source)).chain(exec.part_sql());
-            proven = texts.try_for_each(|sql| proof::prove(&sql, &node.agency, &node.origins, &federated.obligations));
+            let whole = std::iter::once(exec.sql(Audience::Source));
+            let mut texts = whole.chain(exec.part_sql()).chain(exec.sides_sql());
+            proven = texts.try_for_each(|sql| prover.prove(&sql, &node.agency, &node.origins));
         }
     })
-    .map_err(failed)?;
-    proven?;
-    let planner = DefaultPhysicalPlanner::with_extension_planners(vec![Arc::new(FederationPlanner)]);
-    planner.create_physical_plan(&federated.plan, state).await.map_err(failed)
+    .map_err(|error| Error::Plan { message: error.strip_backtrace() })?;
+    proven
 }
 
 /// What each agency will receive, in the order of the plan; in a keyed join, the side that is read first comes first.
@@ -89,7 +97,10 @@ fn collect_fragments<'a>(
     found: &mut Vec<PlannedFragment>,
 ) -> Result<(), DataFusionError> {
     if let Some(node) = FragmentNode::of(plan) {
-        found.push(planned_fragment(node, receiving));
+        // One that stands in several places is one statement.
+        if !found.iter().any(|fragment| fragment.id == node.id()) {
+            found.push(planned_fragment(node, receiving));
+        }
         return Ok(());
     }
     receiving.extend(KeyedJoinNode::of(plan));
@@ -126,6 +137,7 @@ fn planned_fragment(node: &FragmentNode, receiving: &[&KeyedJoinNode]) -> Planne
         agency: node.agency.name.clone(),
         sql: exec.sql(Audience::Source),
         asker_sql: exec.sql(Audience::Asker),
+        sides_sql: exec.sides_sql(),
         origins: node.origins.clone(),
         keys_from,
         keys_under,

@@ -4,7 +4,10 @@
 //! The text is parsed again by another parser than our generator, and each base table must stand in a SELECT whose WHERE has
 //! every conjunct that policy demands of it. A table that policy did not name is a refusal too.
 
+use std::cell::RefCell;
+use std::collections::HashMap;
 use std::ops::ControlFlow;
+use std::rc::Rc;
 
 use datafusion::sql::sqlparser::ast::{
     BinaryOperator, Expr, FunctionArg, FunctionArgExpr, ObjectName, Query, Select, SetExpr, Statement, TableFactor,
@@ -20,36 +23,68 @@ use crate::catalog::Agency;
 use crate::error::Error;
 use crate::policy::Obligation;
 
-/// Proves one statement.
-///
-/// # Errors
-/// [`Error::Unproven`] naming the table that lacks its policy, or the statement where it cannot be parsed again.
-pub(super) fn prove(sql: &str, agency: &Agency, origins: &[Origin], obligations: &[Obligation]) -> Result<(), Error> {
-    let dialect = parser_for(agency.dialect().name());
-    let unproven = |table: String| Error::Unproven { agency: agency.name.clone(), table };
-    // A place that still waits for keys is empty, which no parser takes: any key will do for the proof.
-    let awaited = [AWAITED_KEYS, AWAITED_PSEUDONYMS].map(|comment| format!("IN ({comment})"));
-    let sql = awaited.iter().fold(sql.to_owned(), |sql, place| sql.replace(place, "IN ('')"));
-    let statements = Parser::parse_sql(dialect.as_ref(), &sql).map_err(|_| unproven("a statement".to_owned()))?;
-    let [Statement::Query(query)] = statements.as_slice() else { return Err(unproven("a statement".to_owned())) };
-    let demanded = obligations
-        .iter()
-        .filter(|obligation| is_owed(obligation, agency, origins))
-        .map(|obligation| {
-            let conjuncts = obligation
-                .conjuncts
-                .iter()
-                .map(|conjunct| {
-                    let mut parser = Parser::new(dialect.as_ref()).try_with_sql(conjunct).ok()?;
-                    parser.parse_expr().ok()
-                })
-                .collect::<Option<Vec<_>>>()
-                .ok_or_else(|| unproven(obligation.table.to_string()))?;
-            Ok(Demand { table: &obligation.table, conjuncts })
-        })
-        .collect::<Result<Vec<_>, Error>>()?;
-    let long_lists = if agency.dialect().name() == "sqlite" { LongLists::JsonEach } else { LongLists::Plain };
-    check_query(query, &Demands { tables: demanded, long_lists }).map_err(unproven)
+/// What policy demands of the statements of one plan, each text of its parsed once.
+#[derive(Debug)]
+pub(super) struct Prover<'a> {
+    obligations: Vec<&'a Obligation>,
+    /// The conjuncts of an obligation, by its position and by the parser's dialect; `None` where they cannot be parsed.
+    parsed: RefCell<HashMap<(usize, String), Option<Rc<Vec<Expr>>>>>,
+}
+
+impl<'a> Prover<'a> {
+    pub fn new(obligations: &'a [Obligation]) -> Self {
+        let mut distinct: Vec<&Obligation> = Vec::new();
+        for obligation in obligations {
+            if !distinct.contains(&obligation) {
+                distinct.push(obligation);
+            }
+        }
+        Self { obligations: distinct, parsed: RefCell::default() }
+    }
+
+    /// Proves one statement.
+    ///
+    /// # Errors
+    /// [`Error::Unproven`] naming the table that lacks its policy, or the statement where it cannot be parsed again.
+    pub fn prove(&self, sql: &str, agency: &Agency, origins: &[Origin]) -> Result<(), Error> {
+        let dialect = parser_for(agency.dialect().name());
+        let unproven = |table: String| Error::Unproven { agency: agency.name.clone(), table };
+        // A place that still waits for keys is empty, which no parser takes: any key will do for the proof.
+        let awaited = [AWAITED_KEYS, AWAITED_PSEUDONYMS].map(|comment| format!("IN ({comment})"));
+        let sql = awaited.iter().fold(sql.to_owned(), |sql, place| sql.replace(place, "IN ('')"));
+        let statements = Parser::parse_sql(dialect.as_ref(), &sql).map_err(|_| unproven("a statement".to_owned()))?;
+        let [Statement::Query(query)] = statements.as_slice() else { return Err(unproven("a statement".to_owned())) };
+        let demanded = self
+            .obligations
+            .iter()
+            .enumerate()
+            .filter(|(_, obligation)| is_owed(obligation, agency, origins))
+            .map(|(position, obligation)| {
+                let conjuncts = self.conjuncts(position, obligation, agency.dialect().name(), dialect.as_ref());
+                let conjuncts = conjuncts.ok_or_else(|| unproven(obligation.table.to_string()))?;
+                Ok(Demand { table: &obligation.table, conjuncts })
+            })
+            .collect::<Result<Vec<_>, Error>>()?;
+        let long_lists = if agency.dialect().name() == "sqlite" { LongLists::JsonEach } else { LongLists::Plain };
+        check_query(query, &Demands { tables: demanded, long_lists }).map_err(unproven)
+    }
+
+    fn conjuncts(
+        &self,
+        position: usize,
+        obligation: &Obligation,
+        name: &str,
+        dialect: &dyn Dialect,
+    ) -> Option<Rc<Vec<Expr>>> {
+        let parse = || {
+            let parse = |conjunct: &String| {
+                let mut parser = Parser::new(dialect).try_with_sql(conjunct).ok()?;
+                parser.parse_expr().ok()
+            };
+            obligation.conjuncts.iter().map(parse).collect::<Option<Vec<_>>>().map(Rc::new)
+        };
+        self.parsed.borrow_mut().entry((position, name.to_owned())).or_insert_with(parse).clone()
+    }
 }
 
 /// Whether a statement owes this to policy. One that reads several agencies' tables owes each table what its own agency's
@@ -131,7 +166,7 @@ enum LongLists {
 
 struct Demand<'a> {
     table: &'a TableName,
-    conjuncts: Vec<Expr>,
+    conjuncts: Rc<Vec<Expr>>,
 }
 
 fn check_query(query: &Query, demanded: &Demands<'_>) -> Result<(), String> {
@@ -309,6 +344,10 @@ mod tests {
     use wayleave_connector_sqlite::{SqliteConnector, SqliteOptions};
 
     use super::*;
+
+    fn prove(sql: &str, agency: &Agency, origins: &[Origin], obligations: &[Obligation]) -> Result<(), Error> {
+        Prover::new(obligations).prove(sql, agency, origins)
+    }
 
     /// `patients` must carry two conjuncts, the register `consents` one.
     fn proven(sql: &str) -> bool {

@@ -96,4 +96,17 @@ pub trait Connector: Send + Sync + std::fmt::Debug {
         drop(divisible);
         self.query(statement).await
     }
+
+    /// Whether the source joins by looking up each row's partners, never by hashing: then a join of two large tables is
+    /// cheaper made of their rows, which [`Connector::query_in_turn`] reads.
+    fn joins_by_lookup(&self) -> bool {
+        false
+    }
+
+    /// Two statements that see one state of the source. The second has rows only once the first was read to its end;
+    /// dropping either stops both. Asked only of a source that joins by lookup.
+    async fn query_in_turn(&self, statements: [Statement; 2]) -> Result<[BatchStream; 2], ConnectorError> {
+        drop(statements);
+        Err(ConnectorError::Protocol { reason: "it reads no two statements in turn".to_owned() })
+    }
 }

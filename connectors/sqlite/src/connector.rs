@@ -15,6 +15,7 @@ use wayleave_connector_api::{
 };
 
 use crate::decode::RowDecoder;
+use crate::in_turn::query_in_turn;
 use crate::pool::{Control, Lease, Pool, StopOnDrop, interruption, refusal};
 use crate::{SqliteDialect, SqliteOptions, introspect};
 
@@ -24,7 +25,7 @@ const FIRST_BATCH_ROWS: usize = 256;
 const BATCH_ROWS: usize = 8_192;
 
 /// Batches that wait to be taken before reading pauses.
-const BATCHES_AHEAD: usize = 2;
+pub(crate) const BATCHES_AHEAD: usize = 2;
 
 /// Reads one SQLite file.
 #[derive(Debug)]
@@ -80,6 +81,15 @@ impl Connector for SqliteConnector {
         pseudonymiser: &Pseudonymiser,
     ) -> Result<BatchStream, ConnectorError> {
         self.answer(statement, Some(pseudonymiser.clone())).await
+    }
+
+    /// It has no hash join: each row's partners are looked up in an index, one row after the other.
+    fn joins_by_lookup(&self) -> bool {
+        true
+    }
+
+    async fn query_in_turn(&self, statements: [Statement; 2]) -> Result<[BatchStream; 2], ConnectorError> {
+        query_in_turn(&self.pool, statements).await
     }
 }
 
@@ -138,9 +148,9 @@ async fn outcome(reader: JoinHandle<Result<(), ConnectorError>>) -> Result<(), C
 
 /// A statement, and what is bound to its one parameter where it has one.
 #[derive(Clone, Copy)]
-struct Asked<'a> {
-    statement: &'a Statement,
-    secret: Option<&'a [u8]>,
+pub(crate) struct Asked<'a> {
+    pub statement: &'a Statement,
+    pub secret: Option<&'a [u8]>,
 }
 
 /// Runs on a thread of its own, from opening to the last row.
@@ -156,7 +166,7 @@ fn read(
     outcome
 }
 
-fn read_rows(
+pub(crate) fn read_rows(
     connection: &Connection,
     control: &Control,
     asked: Asked<'_>,

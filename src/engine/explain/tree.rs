@@ -241,7 +241,8 @@ impl Planter<'_> {
         let mut tables: Vec<String> = node.origins.iter().map(|origin| origin.table.clone()).collect();
         tables.dedup();
         let tables = if tables.is_empty() { "a consent register".to_owned() } else { tables.join(", ") };
-        let said = format!("{}: {tables}", node.agencies().join(", "));
+        let once = if node.places > 1 { format!(", read once for {} places", node.places) } else { String::new() };
+        let said = format!("{}: {tables}{once}", node.agencies().join(", "));
         Operator { fragment: Some(node.id()), ..Operator::new(Does::Fragment, said, Vec::new()) }
     }
 

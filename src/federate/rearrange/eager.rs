@@ -17,7 +17,7 @@ use datafusion::logical_expr::{
 };
 
 use super::in_inputs;
-use super::shape::{agency_of, names_a_row, only_columns, rows};
+use super::shape::{agency_of, hardly_repeats, names_a_row, only_columns, rows};
 use crate::expression::{INTEGER_AS_DECIMAL, cannot_fail, exact_sum, holds_subquery, sum_of_sums};
 
 /// A sum of decimals has ten digits more than they, up to 38: those of so many have room for as many rows as there are.
@@ -295,7 +295,7 @@ fn grouped(plan: &LogicalPlan, wanted: &Wanted) -> Result<Option<LogicalPlan>, D
     let known = wanted.arguments.iter().all(|column| plan.schema().maybe_index_of_column(column).is_some());
     // With each column beside the join's keys there are more groups, until they are hardly fewer than rows.
     let fine = !named.is_subset(&wanted.keys);
-    if !known || groups.is_empty() || fine || names_a_row(plan, &named) {
+    if !known || groups.is_empty() || fine || names_a_row(plan, &named) || hardly_repeats(plan, &named) {
         return Ok(None);
     }
     let group_exprs: Vec<Expr> = groups.into_iter().map(Expr::Column).collect();
