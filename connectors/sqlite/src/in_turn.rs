@@ -34,7 +34,7 @@ pub(crate) async fn query_in_turn(
         lease.settle(&control, &outcome);
         // Who has all the rows drops both, and that stops whatever is still done on the connection: so it is said last.
         if let Some(last) = last {
-            last.is_over();
+            last.say_so();
         }
     });
     Ok([first_rows, second_rows])
@@ -51,7 +51,7 @@ struct Part {
 struct Read(oneshot::Sender<Result<(), ConnectorError>>);
 
 impl Read {
-    fn is_over(self) {
+    fn say_so(self) {
         // Who has gone need not be told.
         let _ = self.0.send(Ok(()));
     }
@@ -113,7 +113,7 @@ fn read_both(connection: &Connection, control: &Control, first: Part, second: Pa
     if let Err(error) = run("BEGIN") {
         return Err(first.refuse(error));
     }
-    first.read(connection, control)?.is_over();
+    first.read(connection, control)?.say_so();
     let second = second.read(connection, control)?;
     run("COMMIT")?;
     Ok(second)
