@@ -11,6 +11,7 @@ mod demo;
 mod explain;
 mod identity;
 mod output;
+mod policy;
 mod progress;
 mod query;
 mod shell;
@@ -53,6 +54,7 @@ EXAMPLES:
   wayleave tables --as alice@torbay-asc/social-worker --purpose joint-needs-assessment
   wayleave query 'SELECT * FROM unified.clients LIMIT 5' --as … --purpose …
   wayleave query                         # an interactive shell
+  wayleave policy matrix                 # who may see what
 
 WAYLEAVE_AS and WAYLEAVE_PURPOSE save typing --as and --purpose.
 Exit codes: 0 done, 1 refused or failed, 2 wrong usage, 130 interrupted.";
@@ -64,6 +66,7 @@ enum Command {
     Explain(explain::ExplainArgs),
     Tables(tables::TablesArgs),
     Check(check::CheckArgs),
+    Policy(policy::PolicyArgs),
     Audit(audit::AuditArgs),
 }
 
@@ -84,6 +87,7 @@ pub async fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Explain(args) => interruptible(explain::run(config, args)).await,
         Command::Tables(args) => interruptible(tables::run(config, args)).await,
         Command::Check(args) => interruptible(check::run(config, args)).await,
+        Command::Policy(args) => interruptible(policy::run(config, args)).await,
         Command::Audit(args) => interruptible(audit::run(config, args)).await,
     };
     settle().await;
