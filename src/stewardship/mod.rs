@@ -4,8 +4,10 @@
 //! values that can be written as JSON, and [`render`] apart from them, which makes CSV, HTML and Markdown. Every surface
 //! (the command line, a web page) shows the same values. Nothing here decides what may be seen: it asks the code that does.
 
+mod difference;
 mod matrix;
 pub mod render;
 mod words;
 
+pub use difference::{Change, Difference, Effect};
 pub use matrix::{Matrix, MatrixFilter, MatrixRow};

@@ -3,6 +3,7 @@
 //! They are for operators and data protection officers, who have the policy files on their disk: what they show is not
 //! narrowed to an asker.
 
+mod diff;
 mod format;
 mod matrix;
 mod text;
@@ -27,17 +28,20 @@ pub struct PolicyArgs {
 const EXAMPLES: &str = "\
 EXAMPLES:
   wayleave policy matrix --purpose joint-needs-assessment
+  wayleave policy diff HEAD~1:policies policies
 
 These are tools for operators and data protection officers: what they show is not narrowed to an asker.";
 
 #[derive(Debug, Subcommand)]
 enum PolicyCommand {
     Matrix(matrix::MatrixArgs),
+    Diff(diff::DiffArgs),
 }
 
 pub async fn run(config: PathBuf, args: PolicyArgs) -> Result<(), Failure> {
     match args.command {
         PolicyCommand::Matrix(args) => matrix::run(&config, &args),
+        PolicyCommand::Diff(args) => diff::run(&config, &args),
     }
 }
 
