@@ -5,6 +5,7 @@
 
 mod answer;
 mod catalogs;
+mod examination;
 mod explain;
 
 use std::collections::BTreeMap;
@@ -28,6 +29,7 @@ use futures::TryStreamExt;
 use wayleave_connector_api::{Audience, KeyDisclosure, ServerInfo};
 
 pub use answer::{Answer, FragmentReport, Notice, Progress};
+pub use examination::{AskedAbout, Examination, PersonFinding, RegisterEntryFound};
 pub use explain::{
     AgreementPlan, ConsentPlan, Does, ExplainFormat, Explanation, FragmentNumbers, FragmentPlan, Kept, KeysFrom,
     Numbers, QueryNumbers, Role, Run, Step, StepNumbers, Timing,

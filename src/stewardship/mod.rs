@@ -5,9 +5,11 @@
 //! (the command line, a web page) shows the same values. Nothing here decides what may be seen: it asks the code that does.
 
 mod difference;
+mod explanation;
 mod matrix;
 pub mod render;
 mod words;
 
 pub use difference::{Change, Difference, Effect};
+pub use explanation::{AgreementRules, EntryWords, PersonRules, PolicyExplanation, Reason, RegisterRules};
 pub use matrix::{Matrix, MatrixFilter, MatrixRow};

@@ -24,5 +24,6 @@ mod memory;
 mod one_server;
 mod pushed;
 mod slt;
+mod stewardship;
 mod tpch;
 mod withdrawal;

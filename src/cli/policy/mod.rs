@@ -4,6 +4,7 @@
 //! narrowed to an asker.
 
 mod diff;
+mod explain;
 mod format;
 mod matrix;
 mod text;
@@ -29,6 +30,7 @@ const EXAMPLES: &str = "\
 EXAMPLES:
   wayleave policy matrix --purpose joint-needs-assessment
   wayleave policy diff HEAD~1:policies policies
+  wayleave policy explain social.main.clients.phone --as … --purpose … --subject nhs-number:9992019441
 
 These are tools for operators and data protection officers: what they show is not narrowed to an asker.";
 
@@ -36,11 +38,13 @@ These are tools for operators and data protection officers: what they show is no
 enum PolicyCommand {
     Matrix(matrix::MatrixArgs),
     Diff(diff::DiffArgs),
+    Explain(explain::ExplainArgs),
 }
 
 pub async fn run(config: PathBuf, args: PolicyArgs) -> Result<(), Failure> {
     match args.command {
         PolicyCommand::Matrix(args) => matrix::run(&config, &args),
+        PolicyCommand::Explain(args) => explain::run(&config, args).await,
         PolicyCommand::Diff(args) => diff::run(&config, &args),
     }
 }
