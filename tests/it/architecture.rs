@@ -164,7 +164,9 @@ fn only_the_registry_names_databases() {
             named.insert(module.clone());
         }
         let driver = code.contains("tokio_postgres") || code.contains("rusqlite");
-        assert!(!driver || module == "demo", "{} names a driver", path.display());
+        // So do rehearsals of policy, whose rows stand in the case.
+        let writes_its_own = module == "demo" || path.ends_with("stewardship/cases/world.rs");
+        assert!(!driver || writes_its_own, "{} names a driver", path.display());
     }
     assert!(named.contains(NAMES_CONNECTORS), "the registry has moved: this test proves nothing any more");
 }

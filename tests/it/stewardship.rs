@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use wayleave::engine::AskedAbout;
 use wayleave::names::QualifiedTable;
-use wayleave::stewardship::PolicyExplanation;
+use wayleave::stewardship::{Inspection, PolicyExplanation, Severity, inspect};
 use wayleave_connector_api::Scheme;
 
 use crate::harness::{Backend, World};
@@ -133,4 +133,70 @@ async fn a_person_without_a_valid_key_is_not_asked_about() {
     assert_eq!(error.code(), "subject-unknown");
     let person = AskedAbout { scheme: Scheme::NhsNumber, key: "9040000043' OR 1=1".to_owned() };
     assert!(world.engine.examine(&world.session("social_worker"), &table, Some(&person)).await.is_err());
+}
+
+/// What an inspection says at one severity, as `about: said`.
+fn said(inspection: &Inspection, severity: Severity) -> Vec<String> {
+    let findings = inspection.findings.iter().filter(|finding| finding.severity == severity);
+    findings.map(|finding| format!("{}: {}", finding.about, finding.said)).collect()
+}
+
+#[tokio::test]
+async fn an_inspection_of_what_fits_finds_no_error_and_names_what_runs_out() {
+    for backend in Backend::ALL {
+        let world = World::new(backend).await;
+        let inspection = inspect(&world.engine).await;
+        assert_eq!(said(&inspection, Severity::Error), [""; 0], "{backend:?}");
+        let warnings = said(&inspection, Severity::Warning);
+        for wanted in ["it ended on", "its review was due by", "in 0 days"] {
+            assert!(warnings.iter().any(|warning| warning.contains(wanted)), "{backend:?} {wanted}: {warnings:?}");
+        }
+        let notes = said(&inspection, Severity::Note);
+        for wanted in ["keys of `health.main.patients` may be sent to", "a draft", "no share names its columns"] {
+            assert!(notes.iter().any(|note| note.contains(wanted)), "{backend:?} {wanted}: {notes:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_inspection_finds_what_changed_at_the_agencies() {
+    let world = World::new(Backend::Sqlite).await;
+    world.agency_execute("health", "ALTER TABLE patients RENAME COLUMN gp_practice TO gp_practise").await;
+    world.agency_execute("health", "ALTER TABLE consents RENAME COLUMN status TO state").await;
+    world.agency_execute("social", "DROP TABLE packages; CREATE TABLE letters (id INTEGER)").await;
+    let inspection = inspect(&world.reopen().await.unwrap()).await;
+    let errors = said(&inspection, Severity::Error);
+    for wanted in [
+        "agreement TEST-JNA: `health.main.patients` has no column `gp_practice`",
+        "register shared-care: `health.main.consents` has no column `status`",
+        "agreement TEST-JNA: `social.main.packages` does not exist at the agency",
+    ] {
+        assert!(errors.iter().any(|error| error == wanted), "{wanted}: {errors:#?}");
+    }
+    let renamed = inspection.findings.iter().find(|finding| finding.said.ends_with("no column `gp_practice`")).unwrap();
+    assert_eq!(renamed.hint.as_deref(), Some("did you mean `gp_practise`?"));
+    let notes = said(&inspection, Severity::Note);
+    assert!(
+        notes.iter().any(|note| note.starts_with("agency social: ") && note.contains("main.letters")),
+        "{notes:#?}"
+    );
+    assert!(
+        notes.iter().any(|note| note.contains("health.main.patients") && note.contains("gp_practise")),
+        "{notes:#?}"
+    );
+}
+
+#[tokio::test]
+async fn an_inspection_goes_on_past_a_dead_agency() {
+    let world = World::with_policies(Backend::Sqlite, |policies| {
+        let config = policies.with_file_name("wayleave.toml");
+        let text = std::fs::read_to_string(&config).unwrap();
+        std::fs::write(&config, text.replace("path = \"health.db\"", "path = \"gone.db\"")).unwrap();
+    })
+    .await;
+    let inspection = inspect(&world.engine).await;
+    let errors = said(&inspection, Severity::Error);
+    assert!(errors.iter().any(|error| error.starts_with("agency health: it cannot be reached")), "{errors:#?}");
+    assert!(errors.iter().any(|error| error.starts_with("register shared-care: its agency")), "{errors:#?}");
+    assert!(!said(&inspection, Severity::Note).is_empty());
 }

@@ -3,10 +3,14 @@
 //! They are for operators and data protection officers, who have the policy files on their disk: what they show is not
 //! narrowed to an asker.
 
+mod check;
 mod diff;
 mod explain;
 mod format;
 mod matrix;
+mod new;
+mod record;
+mod test;
 mod text;
 
 use std::path::{Path, PathBuf};
@@ -31,7 +35,12 @@ EXAMPLES:
   wayleave policy matrix --purpose joint-needs-assessment
   wayleave policy diff HEAD~1:policies policies
   wayleave policy explain social.main.clients.phone --as … --purpose … --subject nhs-number:9992019441
+  wayleave policy record --paper dpia --output dpia.html
+  wayleave policy test
+  wayleave policy check
+  wayleave policy new
 
+matrix, diff, record, test and new read files only; explain and check ask the agencies.
 These are tools for operators and data protection officers: what they show is not narrowed to an asker.";
 
 #[derive(Debug, Subcommand)]
@@ -39,12 +48,20 @@ enum PolicyCommand {
     Matrix(matrix::MatrixArgs),
     Diff(diff::DiffArgs),
     Explain(explain::ExplainArgs),
+    Record(record::RecordArgs),
+    Test(test::TestArgs),
+    Check(check::CheckArgs),
+    New(new::NewArgs),
 }
 
 pub async fn run(config: PathBuf, args: PolicyArgs) -> Result<(), Failure> {
     match args.command {
         PolicyCommand::Matrix(args) => matrix::run(&config, &args),
         PolicyCommand::Explain(args) => explain::run(&config, args).await,
+        PolicyCommand::Record(args) => record::run(&config, &args),
+        PolicyCommand::Test(args) => test::run(&config, args).await,
+        PolicyCommand::Check(args) => check::run(&config, args).await,
+        PolicyCommand::New(args) => new::run(&config, &args),
         PolicyCommand::Diff(args) => diff::run(&config, &args),
     }
 }
