@@ -53,7 +53,7 @@ fn postgres(lines: &str) -> PostgresConfig {
     let config = parse(&with_agency(&format!("connector = \"postgres\"\n{lines}"))).unwrap();
     match config.agencies["health"].connector.clone() {
         ConnectorConfig::Postgres(postgres) => postgres,
-        ConnectorConfig::Sqlite { .. } => panic!("not what was written"),
+        ConnectorConfig::Sqlite { .. } | ConnectorConfig::Files(_) => panic!("not what was written"),
     }
 }
 

@@ -1,19 +1,20 @@
 //! The connector: one folder of files, read as an agency's database.
 
 use std::sync::{Arc, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use arrow::array::RecordBatch;
 use async_trait::async_trait;
 use datafusion::config::Dialect as SqlDialect;
 use datafusion::error::DataFusionError;
 use datafusion::execution::context::SQLOptions;
+use datafusion::physical_plan::execute_stream;
 use datafusion::prelude::SessionContext;
 use datafusion::sql::parser::Statement as Parsed;
 use futures::{StreamExt, stream};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::timeout_at;
 use wayleave_connector_api::{
     BatchStream, Connector, ConnectorError, Dialect, ServerInfo, SourceIdentity, Statement, Table, TableName,
     TableSummary,
@@ -21,6 +22,7 @@ use wayleave_connector_api::{
 
 use crate::decode::conform;
 use crate::introspect::{self, OpenTable};
+use crate::pausing::{Deadline, with_pauses};
 use crate::pool::Pool;
 use crate::rename::rename;
 use crate::session::{FilesTable, Used, own_error, session};
@@ -104,14 +106,13 @@ impl Connector for FilesConnector {
         let (sender, receiver) = mpsc::channel(BATCHES_AHEAD);
         let options = Arc::clone(&self.options);
         let timeout_ms = options.statement_timeout_ms;
-        let deadline = Instant::now().checked_add(Duration::from_millis(timeout_ms));
+        let at = Instant::now().checked_add(Duration::from_millis(timeout_ms));
+        let deadline = Deadline { at, timeout_ms };
         let reader = tokio::spawn(async move {
             let _lease = lease;
-            let reading = read(&options, &statement, &sender);
-            match deadline {
-                Some(deadline) => {
-                    timeout_at(deadline, reading).await.unwrap_or(Err(ConnectorError::Timeout { timeout_ms }))
-                }
+            let reading = read(&options, &statement, deadline, &sender);
+            match deadline.at {
+                Some(at) => timeout_at(at.into(), reading).await.unwrap_or(Err(ConnectorError::Timeout { timeout_ms })),
                 None => reading.await,
             }
         });
@@ -157,11 +158,12 @@ fn broken_off() -> ConnectorError {
 async fn read(
     options: &FilesOptions,
     statement: &Statement,
+    deadline: Deadline,
     sender: &mpsc::Sender<RecordBatch>,
 ) -> Result<(), ConnectorError> {
     let used = Used::default();
     let context = session(options, Arc::clone(&used)).map_err(|error| refused(&error))?;
-    let outcome = rows(&context, statement, sender).await;
+    let outcome = rows(&context, statement, deadline, sender).await;
     match outcome {
         Ok(()) => Ok(()),
         Err(Failed::Own(error)) => Err(error),
@@ -187,6 +189,7 @@ impl From<DataFusionError> for Failed {
 async fn rows(
     context: &SessionContext,
     statement: &Statement,
+    deadline: Deadline,
     sender: &mpsc::Sender<RecordBatch>,
 ) -> Result<(), Failed> {
     let word = statement.sql.split_whitespace().next().unwrap_or_default();
@@ -204,7 +207,8 @@ async fn rows(
     }
     let plan = state.statement_to_plan(parsed).await?;
     only_queries.verify_plan(&plan)?;
-    let mut stream = context.execute_logical_plan(plan).await?.execute_stream().await?;
+    let plan = context.execute_logical_plan(plan).await?.create_physical_plan().await?;
+    let mut stream = execute_stream(with_pauses(plan, deadline)?, context.task_ctx())?;
     while let Some(batch) = stream.next().await {
         let batch = conform(&batch?, &statement.schema).map_err(Failed::Own)?;
         sender.send(batch).await.map_err(|_gone| Failed::Own(ConnectorError::Cancelled))?;

@@ -24,6 +24,7 @@ mod functions;
 mod infer;
 mod introspect;
 mod options;
+mod pausing;
 mod pool;
 mod rename;
 mod session;

@@ -1,10 +1,13 @@
 //! One statement's own DataFusion session: it knows the folder's tables and nothing else, and writes nothing.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;
-use datafusion::catalog::{CatalogProvider, MemoryCatalogProvider, SchemaProvider, Session, TableProvider};
+use datafusion::catalog::{
+    CatalogProvider, CatalogProviderList, MemoryCatalogProvider, MemoryCatalogProviderList, SchemaProvider, Session,
+    TableProvider,
+};
 use datafusion::common::Result;
 use datafusion::datasource::file_format::FileFormat;
 use datafusion::datasource::file_format::csv::CsvFormat;
@@ -18,7 +21,7 @@ use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
 use datafusion::execution::memory_pool::GreedyMemoryPool;
 use datafusion::execution::object_store::ObjectStoreUrl;
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
-use datafusion::execution::session_state::SessionStateBuilder;
+use datafusion::execution::session_state::{SessionState, SessionStateBuilder};
 use datafusion::logical_expr::{Expr, TableProviderFilterPushDown, TableType};
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::prelude::{SessionConfig, SessionContext};
@@ -37,31 +40,44 @@ const BATCH_ROWS: usize = 8_192;
 /// What a statement has opened, so that a failure can be traced to its file.
 pub(crate) type Used = Arc<Mutex<Vec<(Format, Vec<Opened>)>>>;
 
+/// What every session is made from: it takes a while to make, and holds nothing of any agency.
+fn base() -> &'static SessionState {
+    static BASE: OnceLock<SessionState> = OnceLock::new();
+    BASE.get_or_init(|| {
+        let mut config = SessionConfig::new()
+            .with_batch_size(BATCH_ROWS)
+            .with_information_schema(false)
+            .with_create_default_catalog_and_schema(false)
+            .with_default_catalog_and_schema(CATALOG, SCHEMA);
+        config.options_mut().sql_parser.map_string_types_to_utf8view = false;
+        config.options_mut().execution.parquet.schema_force_view_types = false;
+        let context = SessionContext::new_with_state(
+            SessionStateBuilder::new().with_config(config).with_default_features().build(),
+        );
+        functions::register(&context);
+        context.state()
+    })
+}
+
 /// A session for one statement.
 ///
 /// # Errors
 /// Where no session can be made at all.
 pub(crate) fn session(options: &FilesOptions, used: Used) -> Result<SessionContext> {
-    let mut config = SessionConfig::new()
-        .with_batch_size(BATCH_ROWS)
-        .with_information_schema(false)
-        .with_create_default_catalog_and_schema(false)
-        .with_default_catalog_and_schema(CATALOG, SCHEMA);
-    config.options_mut().sql_parser.map_string_types_to_utf8view = false;
-    config.options_mut().execution.parquet.schema_force_view_types = false;
     let runtime = RuntimeEnvBuilder::new()
         .with_memory_pool(Arc::new(GreedyMemoryPool::new(options.memory_bytes)))
         // Rows of an agency's are on no disk but its own.
         .with_disk_manager_builder(DiskManagerBuilder::default().with_mode(DiskManagerMode::Disabled))
         .build_arc()?;
-    let state =
-        SessionStateBuilder::new().with_config(config).with_runtime_env(runtime).with_default_features().build();
-    let context = SessionContext::new_with_state(state);
     let catalog = MemoryCatalogProvider::new();
     catalog.register_schema(SCHEMA, Arc::new(Folder { options: options.clone(), used }))?;
-    context.register_catalog(CATALOG, Arc::new(catalog));
-    functions::register(&context);
-    Ok(context)
+    let catalogs = MemoryCatalogProviderList::new();
+    catalogs.register_catalog(CATALOG.to_owned(), Arc::new(catalog));
+    let state = SessionStateBuilder::new_from_existing(base().clone())
+        .with_runtime_env(runtime)
+        .with_catalog_list(Arc::new(catalogs))
+        .build();
+    Ok(SessionContext::new_with_state(state))
 }
 
 /// The tables of a folder, opened when a statement names them.
@@ -170,6 +186,7 @@ pub(crate) fn own_error(error: &DataFusionError) -> Option<ConnectorError> {
         ConnectorError::Refused { sqlstate, operator_detail } => {
             ConnectorError::Refused { sqlstate: sqlstate.clone(), operator_detail: operator_detail.clone() }
         }
+        ConnectorError::Timeout { timeout_ms } => ConnectorError::Timeout { timeout_ms: *timeout_ms },
         other => ConnectorError::Protocol {
             reason: match other {
                 ConnectorError::Protocol { reason } => reason.clone(),

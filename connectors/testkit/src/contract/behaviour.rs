@@ -317,6 +317,7 @@ pub async fn the_budget_of_connections_is_kept(fixture: &dyn Fixture) {
     count_numbers(&*connector, &numbers).await;
     drop(second);
     // Twenty at once take turns.
+    let connector = database.connector(Settings { max_connections: 2, ..Settings::default() });
     let all = futures::future::join_all((0..20).map(|_| count_numbers(&*connector, &numbers)));
     all.await;
 }
