@@ -164,6 +164,11 @@ async fn read(
     let used = Used::default();
     let context = session(options, Arc::clone(&used)).map_err(|error| refused(&error))?;
     let outcome = rows(&context, statement, deadline, sender).await;
+    if !matches!(outcome, Err(Failed::Own(_)))
+        && let Some(error) = overwritten(&used)
+    {
+        return Err(error);
+    }
     match outcome {
         Ok(()) => Ok(()),
         Err(Failed::Own(error)) => Err(error),
@@ -214,6 +219,13 @@ async fn rows(
         sender.send(batch).await.map_err(|_gone| Failed::Own(ConnectorError::Cancelled))?;
     }
     Ok(())
+}
+
+/// The first file that somebody wrote to while it was read: what was read of it is of no one moment.
+fn overwritten(used: &Used) -> Option<ConnectorError> {
+    let used = used.lock().unwrap_or_else(PoisonError::into_inner);
+    let file = used.iter().flat_map(|(_, files)| files).find(|file| file.has_changed())?;
+    Some(introspect::wrong(format!("the file `{}` was changed while it was read", file.name)))
 }
 
 /// The first file of a failed statement that cannot be read to its end.

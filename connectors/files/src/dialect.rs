@@ -20,6 +20,8 @@ const MOST_SUMMED_DIGITS: u8 = 28;
 
 const TEXTS: Support = Support::Local { reason: "the expression is for text" };
 
+const FLOATS: Support = Support::Local { reason: "DataFusion's SQL takes negative zero for zero" };
+
 /// DataFusion's SQL.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct FilesDialect;
@@ -35,15 +37,16 @@ impl Dialect for FilesDialect {
             Expr::Column(_)
             | Expr::Outer(_)
             | Expr::Literal(_)
-            | Expr::Compare { .. }
             | Expr::And(_)
             | Expr::Or(_)
             | Expr::Not(_)
             | Expr::IsNull(_)
             | Expr::IsNotNull(_)
-            | Expr::InList { .. }
             | Expr::Case { .. }
             | Expr::Coalesce(_) => Support::Exact,
+            Expr::Compare { left: expr, .. } | Expr::InList { expr, .. } => {
+                if expr.output(input).data_type.is_floating() { FLOATS } else { Support::Exact }
+            }
             Expr::Like { expr, .. }
             | Expr::OfText { expr, .. }
             | Expr::CanonicalKey { expr, .. }
@@ -94,6 +97,7 @@ impl Dialect for FilesDialect {
             (AggregateFunction::Sum, Some(DataType::Float32 | DataType::Float64)) => {
                 Support::Local { reason: "a sum of floats depends on the order of its rows" }
             }
+            (AggregateFunction::Count, Some(DataType::Float32 | DataType::Float64)) if call.distinct => FLOATS,
             (AggregateFunction::Sum, _) => Support::Local { reason: "the sum could be too large for its type" },
             (AggregateFunction::Count | AggregateFunction::Min | AggregateFunction::Max, _) => Support::Exact,
         }
@@ -103,8 +107,8 @@ impl Dialect for FilesDialect {
         Support::Exact
     }
 
-    fn group_support(&self, _output: &OutputColumn) -> Support {
-        Support::Exact
+    fn group_support(&self, output: &OutputColumn) -> Support {
+        if output.data_type.is_floating() { FLOATS } else { Support::Exact }
     }
 
     fn literal(&self, value: &Value) -> String {

@@ -32,6 +32,14 @@ pub(crate) struct Opened {
     pub modified: DateTime<Utc>,
 }
 
+impl Opened {
+    /// Whether it is no longer what was opened. A file that was put in its place changes nothing here.
+    pub(crate) fn has_changed(&self) -> bool {
+        let now = self.file.metadata().and_then(|now| Ok((now.len(), DateTime::<Utc>::from(now.modified()?))));
+        now.ok() != Some((self.size, self.modified))
+    }
+}
+
 /// The opened files of one table.
 #[derive(Debug)]
 pub(crate) struct FileStore {

@@ -1,14 +1,16 @@
 //! Folders as agencies leave them behind.
 
 use std::fs;
+use std::io::Write as _;
 use std::path::Path;
 use std::sync::Arc;
 
 use arrow::array::{Int32Array, RecordBatch, TimestampNanosecondArray};
 use arrow::datatypes::{DataType, Field, Schema, TimeUnit};
 use datafusion::parquet::arrow::ArrowWriter;
+use futures::StreamExt;
 use tempfile::TempDir;
-use wayleave_connector_api::{Connector, ConnectorError, Table, TableName};
+use wayleave_connector_api::{Connector, ConnectorError, Statement, Table, TableName};
 use wayleave_connector_testkit::contract::answer::{rows, run};
 
 use crate::{CsvHeader, FilesConnector, FilesOptions};
@@ -120,6 +122,52 @@ async fn what_changed_counts_from_the_next_query() {
     assert_eq!(all(&connector, "consents").await, ["1|false", "2|true"]);
     fs::remove_file(directory.path().join("consents/1.csv")).unwrap();
     assert_eq!(all(&connector, "consents").await, ["2|true"]);
+}
+
+/// More rows than are read ahead of whoever takes them.
+fn many(word: &str) -> String {
+    (0..200_000).fold("id,word\n".to_owned(), |text, id| text + &format!("{id},{word}\n"))
+}
+
+fn words() -> Statement {
+    let schema = Schema::new(vec![Field::new("word", DataType::Utf8, true)]);
+    Statement {
+        sql: "SELECT \"word\" FROM \"files\".\"t\"".to_owned(),
+        schema: Arc::new(schema),
+        query_id: String::new(),
+    }
+}
+
+#[tokio::test]
+async fn a_file_that_is_replaced_under_a_query_is_read_as_it_was() {
+    let directory = folder(&[("t.csv", &many("old")), ("t.new", &many("new"))]);
+    let connector = connector(&directory);
+    let mut stream = connector.query(words()).await.unwrap();
+    let mut found = rows(&stream.next().await.unwrap().unwrap());
+    fs::rename(directory.path().join("t.new"), directory.path().join("t.csv")).unwrap();
+    while let Some(batch) = stream.next().await {
+        found.extend(rows(&batch.unwrap()));
+    }
+    assert_eq!(found.len(), 200_000);
+    assert!(found.iter().all(|word| word == "old"));
+    assert!(all(&connector, "t").await.iter().all(|row| row.ends_with("|new")));
+}
+
+#[tokio::test]
+async fn a_file_that_is_written_to_under_a_query_fails_it() {
+    let directory = folder(&[("t.csv", &many("old"))]);
+    let mut stream = connector(&directory).query(words()).await.unwrap();
+    stream.next().await.unwrap().unwrap();
+    let mut file = fs::OpenOptions::new().append(true).open(directory.path().join("t.csv")).unwrap();
+    file.write_all(b"1,secret\n").unwrap();
+    drop(file);
+    let error = loop {
+        match stream.next().await.expect("the query ends as if nothing had happened") {
+            Ok(batch) => assert!(rows(&batch).iter().all(|word| word == "old")),
+            Err(error) => break error,
+        }
+    };
+    assert!(error.to_string().contains("`t.csv` was changed while it was read"), "{error:?}");
 }
 
 #[tokio::test]
