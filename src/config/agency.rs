@@ -8,7 +8,7 @@ use wayleave_connector_api::TableName;
 use super::postgres_url::{Reach, UrlFault, reach};
 use super::read::{LONGEST_TIMEOUT_MS, Surroundings, exactly_one};
 use super::subject::read_subject;
-use super::{AgencyConfig, ConnectorConfig, PostgresConfig, Secret, SubjectConfig, TableConfig, Tls};
+use super::{AgencyConfig, ConnectorConfig, FilesConfig, PostgresConfig, Secret, SubjectConfig, TableConfig, Tls};
 use crate::diagnostic::Diagnostic;
 use crate::diagnostic::document::{Entry, Key, Table};
 use crate::names::parse_table_name;
@@ -19,6 +19,8 @@ const AGENCY_KEYS: &[Key] = &[
     Key::new("url_env", "url_env = \"HEALTH_URL\""),
     Key::new("url_file", "url_file = \"health.url\""),
     Key::new("path", "path = \"health.db\""),
+    Key::new("csv_delimiter", "csv_delimiter = \";\""),
+    Key::new("csv_header", "csv_header = false"),
     Key::new("title", "title = \"Torbay hospitals\""),
     Key::new("tls", "tls = \"require\""),
     Key::new("allow_plaintext", "allow_plaintext = true"),
@@ -32,6 +34,8 @@ const TABLE_KEYS: &[Key] = &[Key::new("subject", "subject = { column = \"nhs_num
 /// Catalog names that are ours.
 const RESERVED_NAMES: [&str; 3] = ["wayleave", "unified", "information_schema"];
 
+const NO_FILES: &str = "only `files` reads CSV";
+
 const DEFAULT_MAX_CONNECTIONS: usize = 4;
 const DEFAULT_STATEMENT_TIMEOUT_MS: u64 = 60_000;
 
@@ -39,10 +43,11 @@ const DEFAULT_STATEMENT_TIMEOUT_MS: u64 = 60_000;
 enum ConnectorKind {
     Postgres,
     Sqlite,
+    Files,
 }
 
-const CONNECTORS: [(&str, ConnectorKind); 2] =
-    [("postgres", ConnectorKind::Postgres), ("sqlite", ConnectorKind::Sqlite)];
+const CONNECTORS: [(&str, ConnectorKind); 3] =
+    [("postgres", ConnectorKind::Postgres), ("sqlite", ConnectorKind::Sqlite), ("files", ConnectorKind::Files)];
 
 pub(super) fn read_agencies(
     entry: &Entry<'_>,
@@ -62,6 +67,7 @@ fn read_agency(entry: &Entry<'_>, surroundings: Surroundings<'_>) -> Option<Agen
     let connector = connector.and_then(|kind| match kind.value {
         ConnectorKind::Postgres => read_postgres(&table, surroundings),
         ConnectorKind::Sqlite => read_sqlite(&table, surroundings),
+        ConnectorKind::Files => read_files(&table, surroundings),
     });
     let max_connections = match table.optional("max_connections") {
         Some(entry) => entry.integer(1..=1000).and_then(|number| usize::try_from(number.value).ok()),
@@ -110,6 +116,7 @@ fn is_catalog_name(name: &str) -> bool {
 }
 
 fn read_postgres(table: &Table<'_>, surroundings: Surroundings<'_>) -> Option<ConnectorConfig> {
+    refuse_keys(table, &["csv_delimiter", "csv_header"], NO_FILES, "take the key out");
     refuse_keys(table, &["path"], "`postgres` is reached by a URL", "write `url`, `url_env` or `url_file` instead");
     let ca_file = table.optional("ca_file").map(|entry| surroundings.existing_file(&entry));
     let written_tls =
@@ -150,6 +157,7 @@ fn read_postgres(table: &Table<'_>, surroundings: Surroundings<'_>) -> Option<Co
 
 fn read_sqlite(table: &Table<'_>, surroundings: Surroundings<'_>) -> Option<ConnectorConfig> {
     let remedy = "take the key out";
+    refuse_keys(table, &["csv_delimiter", "csv_header"], NO_FILES, remedy);
     refuse_keys(table, &["tls", "allow_plaintext", "ca_file"], "`sqlite` has no network connection", remedy);
     let keys = ["path", "url", "url_env", "url_file"];
     let entry = exactly_one(table, &keys)?;
@@ -170,6 +178,29 @@ fn read_sqlite(table: &Table<'_>, surroundings: Surroundings<'_>) -> Option<Conn
             None
         }
     }
+}
+
+/// A folder of files, and how its CSV is written.
+fn read_files(table: &Table<'_>, surroundings: Surroundings<'_>) -> Option<ConnectorConfig> {
+    let remedy = "take the key out";
+    refuse_keys(table, &["tls", "allow_plaintext", "ca_file"], "`files` has no network connection", remedy);
+    refuse_keys(table, &["url", "url_env", "url_file"], "`files` is a folder", "write `path` instead");
+    let csv_delimiter = match table.optional("csv_delimiter") {
+        Some(entry) => match entry.text()?.value.as_bytes() {
+            [one] if one.is_ascii() && !matches!(one, b'"' | b'\n' | b'\r') => Some(*one),
+            _ => {
+                entry.report("`csv_delimiter` is not one ASCII character", "write `csv_delimiter = \";\"`");
+                None
+            }
+        },
+        None => Some(b','),
+    };
+    let csv_header = match table.optional("csv_header") {
+        Some(entry) => entry.boolean().map(|header| header.value),
+        None => Some(true),
+    };
+    let path = surroundings.path(&table.required("path")?)?;
+    Some(ConnectorConfig::Files(FilesConfig { path, csv_delimiter: csv_delimiter?, csv_header: csv_header? }))
 }
 
 /// The URL, wherever the entry says that it is kept.

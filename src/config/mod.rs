@@ -93,6 +93,17 @@ pub struct AgencyConfig {
 pub enum ConnectorConfig {
     Postgres(PostgresConfig),
     Sqlite { path: PathBuf },
+    Files(FilesConfig),
+}
+
+/// A folder of files.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FilesConfig {
+    pub path: PathBuf,
+    /// What stands between two values of a CSV file: one ASCII character.
+    pub csv_delimiter: u8,
+    /// Whether the first line of a CSV file names the columns.
+    pub csv_header: bool,
 }
 
 #[derive(Clone, Debug)]

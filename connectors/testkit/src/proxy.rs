@@ -30,10 +30,11 @@ impl Proxy {
     ///
     /// # Panics
     /// Where no port is free.
+    #[allow(clippy::panic, reason = "a test stops where it fails")]
     pub async fn start(server: SocketAddr) -> Self {
         let listener = match TcpListener::bind("127.0.0.1:0").await {
             Ok(listener) => listener,
-            Err(error) => std::panic::panic_any(error.to_string()),
+            Err(error) => panic!("no port can be listened on: {error}"),
         };
         let address = listener.local_addr().unwrap_or(server);
         let shared = Arc::new(Shared { left: AtomicI64::new(-1), cut: watch::channel(0).0 });
