@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 
 use chrono::{Days, NaiveDate};
 use serde::Serialize;
+use wayleave_connector_api::Table;
 
 use super::render::{Document, Grid};
 use super::words;
@@ -15,7 +16,6 @@ use crate::engine::Engine;
 use crate::error::Error;
 use crate::names::QualifiedTable;
 use crate::policy::files::{Agreement, AgreementState, CodedColumn, Consent, PolicySet, Register};
-use wayleave_connector_api::Table;
 
 /// How long before its end an agreement is named.
 pub const DAYS_OF_NOTICE: u64 = 60;

@@ -5,11 +5,11 @@
 
 use chrono::NaiveDate;
 use serde::Serialize;
+use wayleave_connector_api::KeyDisclosure;
 
 use super::render::{Document, Grid};
 use super::words;
 use crate::policy::files::{Agreement, Consent, MaskRule, PolicySet};
-use wayleave_connector_api::KeyDisclosure;
 
 const TO_COMPLETE: &str = "(to be completed by the controller)";
 

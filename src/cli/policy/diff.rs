@@ -176,6 +176,29 @@ mod tests {
         assert!(of_revision(root, "HEAD~1:policies").is_err());
     }
 
+    #[derive(clap::Parser)]
+    struct Line {
+        #[command(flatten)]
+        args: DiffArgs,
+    }
+
+    #[test]
+    fn the_exit_code_says_whether_something_changes() {
+        let policies = Path::new(env!("CARGO_MANIFEST_DIR")).join("policies");
+        let directory = tempfile::tempdir().unwrap();
+        let report = directory.path().join("report.md");
+        let over = |old: &Path| {
+            let words = ["diff", old.to_str().unwrap(), policies.to_str().unwrap(), "-o", report.to_str().unwrap()];
+            run(Path::new("none.toml"), &<Line as clap::Parser>::try_parse_from(words).unwrap().args)
+        };
+        over(&policies).unwrap();
+        assert!(std::fs::read_to_string(&report).unwrap().contains("the two say the same"));
+        let seed = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/seed/policies");
+        assert!(matches!(over(&seed), Err(Failure::Ended { code: 1 })));
+        assert!(std::fs::read_to_string(&report).unwrap().contains("gains"));
+        assert!(matches!(over(Path::new("no-such-directory")), Err(Failure::Ended { code: 2 })));
+    }
+
     #[test]
     fn an_option_is_no_revision() {
         assert!(matches!(of_revision(Path::new("."), "--output=x:y"), Err(Failure::Output { .. })));

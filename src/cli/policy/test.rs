@@ -78,3 +78,52 @@ pub async fn run(config: &Path, args: TestArgs) -> Result<(), Failure> {
     let failed = rehearsal.failed() > 0 || (args.require_coverage && rehearsal.untried() > 0);
     if failed { Err(Failure::Reported) } else { Ok(()) }
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        args: TestArgs,
+    }
+
+    async fn run_over(policies: &Path, more: &[&str]) -> Result<(), Failure> {
+        let report = policies.join("report.json");
+        let words = ["test", "--policies", policies.to_str().unwrap(), "--output", report.to_str().unwrap()];
+        run(Path::new("none.toml"), Line::try_parse_from([&words, more].concat()).unwrap().args).await
+    }
+
+    const AGREEMENT: &str = "[agreement]\nid = \"A\"\ntitle = \"T\"\nowner = \"o\"\nstarts = 2026-01-01\nends = \
+                             2026-12-31\nreview_by = 2026-12-31\n[basis]\npurpose = \"p\"\narticle_6 = \"e\"\n\
+                             [[recipient]]\norganisation = \"o\"\nroles = [\"r\"]\n[consent]\nmode = \"not-required\"\n\
+                             [require]\ncase_reference = true\nreason = true\n[[share]]\ntable = \"a.main.t\"\ncolumns = \
+                             [\"x\"]\n";
+    const CASE: &str = "on = 2026-06-01\n[[table]]\nname = \"a.main.t\"\ncolumns = { x = \"TEXT\", y = \"TEXT\" }\nrows = \
+                        [{ x = \"1\" }]\n[[case]]\nname = \"one\"\nas = \"u@o/r\"\npurpose = \"p\"\ncase = \
+                        \"c\"\nreason = \"r\"\ntable = \"a.main.t\"\ncolumns = [\"x\"]\n";
+
+    #[tokio::test]
+    async fn nothing_to_run_is_a_failure_and_so_is_a_case_that_fails() {
+        let directory = tempfile::tempdir().unwrap();
+        let policies = directory.path();
+        std::fs::create_dir(policies.join("agreements")).unwrap();
+        std::fs::write(policies.join("purposes.toml"), "[purpose.p]\ntitle = \"P\"\n").unwrap();
+        std::fs::write(policies.join("agreements/a.toml"), AGREEMENT).unwrap();
+        assert!(matches!(run_over(policies, &[]).await, Err(Failure::Output { .. })));
+        let case = policies.join("agreements/a.case.toml");
+        std::fs::write(&case, format!("{CASE}rows = [{{ x = \"1\" }}]\n")).unwrap();
+        run_over(policies, &[]).await.unwrap();
+        // Passing is one thing, and every rule tried another.
+        assert!(matches!(run_over(policies, &["--require-coverage"]).await, Err(Failure::Reported)));
+        std::fs::write(&case, format!("{CASE}rows = [{{ x = \"2\" }}]\n")).unwrap();
+        assert!(matches!(run_over(policies, &[]).await, Err(Failure::Reported)));
+        let report = std::fs::read_to_string(policies.join("report.json")).unwrap();
+        assert!(report.contains("missing: x = 2") && report.contains("not expected: x = 1"), "{report}");
+        std::fs::write(&case, "on = 2026-06-01\n[[case]]\n").unwrap();
+        assert!(matches!(run_over(policies, &[]).await, Err(Failure::Wayleave(_))));
+    }
+}
