@@ -10,8 +10,13 @@
     )
 )]
 
+mod mariadb_client;
+mod mariadb_server;
 mod postgres_client;
 mod postgres_server;
+mod process;
 
+pub use mariadb_client::MariadbClient;
+pub use mariadb_server::MariadbServer;
 pub use postgres_client::PostgresClient;
 pub use postgres_server::PostgresServer;
