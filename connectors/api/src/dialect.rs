@@ -6,8 +6,8 @@
 use arrow::datatypes::DataType;
 
 use crate::{
-    Aggregate, AggregateFunction, ArithmeticOp, CompareOp, DatePart, DateUnit, Expr, Form, KeyFormat, Mask, NullsOrder,
-    OutputColumn, Slice, SortDirection, TextFunction, Value, WindowCall,
+    Aggregate, AggregateFunction, ArithmeticOp, CompareOp, DatePart, DateUnit, Expr, Form, JoinKind, KeyFormat, Mask,
+    NullsOrder, OutputColumn, Slice, SortDirection, TextFunction, Value, WindowCall,
 };
 
 /// What becomes of an expression at a source.
@@ -89,6 +89,11 @@ pub trait Dialect: Send + Sync + std::fmt::Debug {
 
     /// What becomes of grouping by an expression of this output.
     fn group_support(&self, output: &OutputColumn) -> Support;
+
+    /// What becomes of a join of this kind.
+    fn join_support(&self, _kind: JoinKind) -> Support {
+        Support::Exact
+    }
 
     fn quote_identifier(&self, name: &str) -> String {
         format!("\"{}\"", name.replace('"', "\"\""))

@@ -1,0 +1,3 @@
+//! The connector against a real server.
+
+mod reading;
