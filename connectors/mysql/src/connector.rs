@@ -90,8 +90,9 @@ impl Connector for MysqlConnector {
         let decoder = Decoder::new(Arc::clone(&statement.schema))?;
         let (prepared, lease) = self
             .ask(|lease| {
-                let sql = named(&statement);
-                async move { begin(lease, sql).await }.boxed()
+                let name = name_of(&statement);
+                let sql = format!("{name} {}", statement.sql);
+                async move { begin(lease, &name, sql).await }.boxed()
             })
             .await?;
         Ok(Box::pin(Rows::read_by(|batches| read_whole(lease, prepared, decoder, batches))))
@@ -103,17 +104,18 @@ async fn alive(lease: &mut Lease) -> Result<(), ConnectorError> {
     patience.answer(lease.driver()?.ping()).await
 }
 
-/// The statement under the name by which the server's own list of processes shall know it, which is all that reaches the
-/// agency's logs of who asks. The id is not trusted to be one.
-fn named(statement: &Statement) -> String {
+/// The name by which the server's own list of processes shall know a statement, which is all that reaches the agency's logs
+/// of who asks. The id is not trusted to be one.
+fn name_of(statement: &Statement) -> String {
     let id: String = statement.query_id.chars().filter(|c| c.is_ascii_alphanumeric() || *c == '-').take(40).collect();
-    format!("/* wayleave {id} */ {}", statement.sql)
+    format!("/* wayleave {id} */")
 }
 
 /// Opens the transaction and has the statement parsed. Running it is left to the reader: the server says nothing before
 /// it has rows to send, and other sources shall not wait for that. Only a single statement can be prepared.
-async fn begin(lease: &mut Lease, sql: String) -> Result<mysql_async::Statement, ConnectorError> {
+async fn begin(lease: &mut Lease, name: &str, sql: String) -> Result<mysql_async::Statement, ConnectorError> {
     let patience = lease.patience();
+    lease.runs(name);
     let driver = lease.driver()?;
     let prepared = patience
         .answer(async {

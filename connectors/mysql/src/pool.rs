@@ -55,6 +55,8 @@ pub(crate) struct Lease {
     connection: Option<(Connection, OwnedSemaphorePermit)>,
     shared: Arc<Shared>,
     pub(crate) origin: Origin,
+    /// How the statement begins that the server may be running here.
+    running: Option<String>,
 }
 
 /// How long the server may take.
@@ -99,7 +101,7 @@ impl Pool {
             Some(connection) => (connection, Origin::Reused),
             None => (shared.connect().await?, Origin::Fresh),
         };
-        Ok(Lease { connection: Some((connection, permit)), shared, origin })
+        Ok(Lease { connection: Some((connection, permit)), shared, origin, running: None })
     }
 
     /// Closes the idle connections: after one of them was found dead, the others most likely are.
@@ -151,6 +153,31 @@ impl Shared {
     }
 }
 
+impl Shared {
+    /// Ends the connection of this number where it runs that statement: a server that was started again counts from one,
+    /// and the number may be another's by now.
+    async fn kill(&self, id: u32, beginning: &str) -> Result<(), ConnectorError> {
+        let mut messenger = match self.take_idle() {
+            Some(idle) => idle,
+            None => self.connect().await?,
+        };
+        let runs =
+            format!("SELECT id FROM information_schema.processlist WHERE id = {id} AND info LIKE '{beginning}%'");
+        let told = async {
+            if messenger.driver.query_first::<u64, _>(runs).await?.is_some() {
+                messenger.driver.query_drop(format!("KILL {id}")).await?;
+            }
+            Ok(())
+        };
+        match told.await {
+            // It may have ended meanwhile by itself.
+            Ok(()) | Err(Error::Server(_)) => self.idle().push(messenger),
+            Err(_) => messenger.close(),
+        }
+        Ok(())
+    }
+}
+
 impl Lease {
     /// # Errors
     /// None in a lease that has not ended.
@@ -163,6 +190,11 @@ impl Lease {
 
     pub(crate) fn server(&self) -> Result<&Server, ConnectorError> {
         self.connection.as_ref().map(|(connection, _)| &connection.server).ok_or_else(given_back)
+    }
+
+    /// Tells by which beginning the statement is known that is about to run: a text without wildcards and quotes.
+    pub(crate) fn runs(&mut self, beginning: &str) {
+        self.running = Some(beginning.to_owned());
     }
 
     pub(crate) fn patience(&self) -> Patience {
@@ -200,23 +232,13 @@ impl Drop for Lease {
     fn drop(&mut self) {
         let Some((connection, permit)) = self.connection.take() else { return };
         let (id, runtime) = (connection.driver.id(), connection.runtime.clone());
+        let running = self.running.take().filter(|_| !connection.driver.is_disconnected());
         // A server that waits for us to read ends by the closed socket, one that computes by being told.
         connection.close();
+        let Some(beginning) = running else { return };
         let shared = Arc::clone(&self.shared);
         runtime.spawn(async move {
-            let _killed = timeout(CANCEL_DEADLINE, async {
-                let mut messenger = match shared.take_idle() {
-                    Some(idle) => idle,
-                    None => shared.connect().await?,
-                };
-                match messenger.driver.query_drop(format!("KILL {id}")).await {
-                    // Most often it has ended by itself: "unknown thread".
-                    Ok(()) | Err(Error::Server(_)) => shared.idle().push(messenger),
-                    Err(_) => messenger.close(),
-                }
-                Ok::<(), ConnectorError>(())
-            })
-            .await;
+            let _killed = timeout(CANCEL_DEADLINE, shared.kill(id, &beginning)).await;
             drop(permit);
         });
     }
