@@ -58,6 +58,7 @@ impl Dialect for MysqlDialect {
                 match unsupported {
                     Some(support) => support,
                     None => match expr.output(input).data_type {
+                        DataType::Boolean => Support::Local { reason: "a list of booleans is compared here" },
                         DataType::Float32 | DataType::Float64 if !list.iter().all(is_plain_number) => FLOATS,
                         DataType::Float32 | DataType::Float64 => Support::Exact,
                         data_type => value_support(&data_type),
@@ -164,8 +165,6 @@ impl Dialect for MysqlDialect {
         match (&column.data_type, base_name(source_type)) {
             (DataType::Boolean | DataType::Int64, "bit") => format!("({quoted} + 0)"),
             (DataType::Decimal128(..), "bit") => format!("CAST(({quoted} + 0) AS DECIMAL(20, 0))"),
-            // What is neither 0 nor 1 is true to the database. Here it is unknown, so that no row filter lets it through.
-            (DataType::Boolean, _) => format!("(CASE {quoted} WHEN 0 THEN FALSE WHEN 1 THEN TRUE END)"),
             // A year is compared with small numbers as if they were two digits of one.
             (DataType::Int16, "year") => format!("CAST({quoted} AS SIGNED)"),
             (DataType::Utf8, _) => text::read(quoted, column),
@@ -198,10 +197,25 @@ impl Dialect for MysqlDialect {
     }
 
     fn compare(&self, comparison: Comparison<'_>) -> String {
-        let Comparison { op, left, right } = comparison;
+        let Comparison { op, left, right, left_operand, right_operand } = comparison;
+        if left_operand.output.data_type == DataType::Boolean {
+            return format!("{} {} {}", self.predicate_of(left), op.sql(), self.predicate_of(right));
+        }
         let plain = format!("{left} {} {right}", op.sql());
-        let by_index = if op == CompareOp::Equal { text::equal_by_index(left, right) } else { None };
+        let by_index = match op {
+            CompareOp::Equal => text::equal_by_index((left, left_operand), (right, right_operand)),
+            _ => None,
+        };
         by_index.map_or(plain.clone(), |found| format!("{found} AND {plain}"))
+    }
+
+    /// What is neither 0 nor 1 is true to the database. Here it is unknown, so that no row filter lets it through; as a
+    /// value it is refused where it arrives.
+    fn predicate_of(&self, value: &str) -> String {
+        match value {
+            "TRUE" | "FALSE" => value.to_owned(),
+            _ => format!("(CASE {value} WHEN 0 THEN FALSE WHEN 1 THEN TRUE END)"),
+        }
     }
 
     fn like(&self, text: &str, pattern: &str) -> String {

@@ -1,4 +1,5 @@
-//! What the tests of every connector share: real database servers, started for one test process and gone with it.
+//! What the tests of every connector share: the contract that each must pass, and real database servers, started for one test
+//! process and gone with it.
 
 #![cfg_attr(
     test,
@@ -10,13 +11,16 @@
     )
 )]
 
+pub mod contract;
 mod mariadb_client;
 mod mariadb_server;
 mod postgres_client;
 mod postgres_server;
 mod process;
+mod proxy;
 
 pub use mariadb_client::MariadbClient;
 pub use mariadb_server::MariadbServer;
 pub use postgres_client::PostgresClient;
 pub use postgres_server::PostgresServer;
+pub use proxy::Proxy;

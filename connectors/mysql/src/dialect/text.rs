@@ -7,7 +7,7 @@
 //! all of it. A column that may hold longer ones is read, compared and searched there, and nothing else.
 
 use arrow::datatypes::DataType;
-use wayleave_connector_api::{Collation, Expr, Mask, OutputColumn, Support, TextFunction, Value};
+use wayleave_connector_api::{Collation, Expr, Mask, Operand, OutputColumn, Support, TextFunction, Value};
 
 use super::literal::{self, is_plain};
 use crate::session::LONGEST_SORTED_BYTES;
@@ -133,17 +133,18 @@ fn is_in(text: &str, character_set: &str) -> bool {
 }
 
 /// The same comparison of a base column and a constant in the column's own collation, which its index serves.
-pub(super) fn equal_by_index(left: &str, right: &str) -> Option<String> {
-    if let (Some(column), true) = (base_column(left), is_ascii_literal(right)) {
-        return Some(format!("{column} = {right}"));
-    }
-    if let (true, Some(column)) = (is_ascii_literal(left), base_column(right)) {
-        return Some(format!("{column} = {left}"));
-    }
-    None
+pub(super) fn equal_by_index(left: (&str, Operand<'_>), right: (&str, Operand<'_>)) -> Option<String> {
+    let found = |(column_sql, column): (&str, Operand<'_>), (_, constant): (&str, Operand<'_>)| {
+        let Some(Value::Text(text)) = constant.literal else { return None };
+        let own = column.output.source_type.as_deref()?;
+        let quoted = base_column(column_sql)?;
+        let indexed = is_plain_text(base_name(own)) && is_plain(text) && is_in(text, character_set(own)?);
+        indexed.then(|| format!("{quoted} = {}", literal::text(text)))
+    };
+    found(left, right).or_else(|| found(right, left))
 }
 
-/// The column inside [`read`]'s `CAST(`b`.`name` AS CHAR)`.
+/// The column inside [`read`]'s ``CAST(`b`.`name` AS CHAR)``.
 fn base_column(sql: &str) -> Option<&str> {
     let column = sql.strip_prefix("CAST(")?.strip_suffix(" AS CHAR)")?;
     let (alias, name) = column.strip_prefix('`')?.split_once("`.`")?;
@@ -151,11 +152,6 @@ fn base_column(sql: &str) -> Option<&str> {
     let is_alias = alias.chars().all(|c| c.is_ascii_alphanumeric());
     let is_one_name = !name.replace("``", "").contains('`');
     (is_alias && is_one_name && (alias == "b" || alias.starts_with('p'))).then_some(column)
-}
-
-fn is_ascii_literal(sql: &str) -> bool {
-    let inner = sql.strip_prefix('\'').and_then(|rest| rest.strip_suffix('\''));
-    inner.is_some_and(|inner| inner.is_ascii() && !inner.replace("''", "").contains('\''))
 }
 
 /// Case-sensitive LIKE. The session has no escape of its own, so one is named.
@@ -185,17 +181,33 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_a_column_and_a_plain_constant_are_looked_up() {
+    fn only_a_column_and_a_constant_that_its_character_set_has_are_looked_up() {
+        let output = |own: Option<&str>| OutputColumn {
+            source_type: own.map(str::to_owned),
+            collation: Collation::Loose,
+            ..OutputColumn::computed(DataType::Utf8)
+        };
+        let latin = output(Some("varchar(9) collate latin1_swedish_ci"));
+        let unicode = output(Some("varchar(9) collate utf8mb4_general_ci"));
+        let (label, computed) = (output(Some("enum('x') collate utf8mb4_general_ci")), output(None));
+        let found = |column: (&str, &OutputColumn), text: &str| {
+            let value = Value::Text(text.to_owned());
+            let left = (column.0, Operand { output: column.1, literal: None });
+            let right = ("literal", Operand { output: &computed, literal: Some(&value) });
+            assert_eq!(equal_by_index(left, right), equal_by_index(right, left));
+            equal_by_index(left, right)
+        };
         let column = "CAST(`b`.`na``me` AS CHAR)";
-        assert_eq!(equal_by_index(column, "'x'").as_deref(), Some("`b`.`na``me` = 'x'"));
-        assert_eq!(equal_by_index("'O''B'", "CAST(`p1`.`n` AS CHAR)").as_deref(), Some("`p1`.`n` = 'O''B'"));
-        assert_eq!(equal_by_index(column, "'é'"), None);
-        assert_eq!(equal_by_index(column, "CAST(_utf8mb4 X'5C' AS CHAR)"), None);
-        assert_eq!(equal_by_index(column, "concat('a', 'b')"), None);
-        assert_eq!(equal_by_index(column, "'a' = 'b'"), None);
-        assert_eq!(equal_by_index("CAST(concat(`b`.`e`) AS CHAR)", "'x'"), None);
-        assert_eq!(equal_by_index("CAST(`t1`.`c1` AS CHAR)", "'x'"), None);
-        assert_eq!(equal_by_index("CAST(`b`.`a` AS CHAR) OR CAST(`b`.`b` AS CHAR)", "'x'"), None);
+        assert_eq!(found((column, &latin), "O'B").as_deref(), Some("`b`.`na``me` = 'O''B'"));
+        assert_eq!(found((column, &latin), "é"), None);
+        assert_eq!(found((column, &unicode), "é").as_deref(), Some("`b`.`na``me` = 'é'"));
+        assert_eq!(found((column, &unicode), "\\"), None);
+        assert_eq!(found(("CAST(`p1`.`n` AS CHAR)", &latin), "x").as_deref(), Some("`p1`.`n` = 'x'"));
+        assert_eq!(found(("`t1`.`c1`", &latin), "x"), None);
+        assert_eq!(found(("CAST(`t1`.`c1` AS CHAR)", &latin), "x"), None);
+        assert_eq!(found(("CAST(concat(`b`.`e`) AS CHAR)", &label), "x"), None);
+        assert_eq!(found((column, &computed), "x"), None);
+        assert_eq!(found(("CAST(`b`.`a` AS CHAR) OR CAST(`b`.`b` AS CHAR)", &latin), "x"), None);
     }
 
     #[test]

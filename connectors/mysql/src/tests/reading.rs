@@ -165,6 +165,7 @@ async fn a_boolean_that_is_none_is_unknown_either_way() {
         agency("booleans", "CREATE TABLE t (b tinyint(1)); INSERT INTO t VALUES (0), (1), (2), (-1), (NULL)").await;
     let table = connector.table(&TableName::new("booleans", "t")).await.unwrap().unwrap();
     let read = MysqlDialect.read_column("`b`", &OutputColumn::from(table.column("b").unwrap()));
+    let read = MysqlDialect.predicate_of(&read);
     for (condition, count) in [(read.clone(), "1"), (format!("(NOT {read})"), "1"), (format!("({read} IS NULL)"), "3")]
     {
         let sql = format!("SELECT CAST(count(*) AS CHAR) FROM booleans.t WHERE {condition}");
