@@ -57,8 +57,14 @@ fn longest(expr: &Expr, input: &[OutputColumn]) -> Option<u64> {
         Expr::Concat(parts) => parts.iter().try_fold(0, |sum: u64, part| sum.checked_add(longest(part, input)?)),
         Expr::Widen { .. } => Some(32),
         Expr::OfText { function, expr } => match function {
-            TextFunction::Left(count) | TextFunction::Right(count) if *count >= 0 => characters(*count),
-            TextFunction::Substring { length: Some(length), .. } => characters(*length),
+            TextFunction::Left(count)
+            | TextFunction::Right(count)
+            | TextFunction::Substring { length: Some(count), .. }
+                if *count >= 0 =>
+            {
+                let most = characters(*count)?;
+                Some(longest(expr, input).map_or(most, |all| all.min(most)))
+            }
             TextFunction::Left(_)
             | TextFunction::Right(_)
             | TextFunction::Substring { .. }
