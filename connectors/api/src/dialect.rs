@@ -48,6 +48,15 @@ pub enum NotIn {
     NotExists,
 }
 
+/// How a database best finds out whether another table has a row of an equal key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeyProbe {
+    /// `EXISTS` over the table itself, whose index or whose own plan serves.
+    Correlated,
+    /// `EXISTS` over the table's distinct keys, each made once.
+    DistinctKeys,
+}
+
 /// Whether a predicate may be neither true nor false.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unknown {
@@ -266,6 +275,11 @@ pub trait Dialect: Send + Sync + std::fmt::Debug {
 
     fn grouping_sets(&self) -> GroupingSets {
         GroupingSets::UnionAll
+    }
+
+    /// For a key of the other table and the enclosing row's; a computed one has no source type.
+    fn key_probe(&self, _inner: &OutputColumn, _outer: &OutputColumn) -> KeyProbe {
+        KeyProbe::Correlated
     }
 
     fn not_in(&self) -> NotIn {

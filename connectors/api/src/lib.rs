@@ -34,7 +34,8 @@ mod window;
 pub use catalog::{Collation, Column, ColumnType, Table, TableKind, TableName, TableSummary};
 pub use connector::{BatchStream, Connector, ServerInfo, SourceIdentity, Statement};
 pub use dialect::{
-    Calculation, Comparison, Cut, CutSql, Dialect, GroupingSets, NotIn, Operand, Support, TextPart, TextUse, Unknown,
+    Calculation, Comparison, Cut, CutSql, Dialect, GroupingSets, KeyProbe, NotIn, Operand, Support, TextPart, TextUse,
+    Unknown,
 };
 pub use divisible::{Divisible, Slice};
 pub use error::ConnectorError;

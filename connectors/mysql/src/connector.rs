@@ -117,11 +117,12 @@ fn name_of(statement: &Statement) -> String {
 /// it has rows to send, and other sources shall not wait for that. Only a single statement can be prepared.
 async fn begin(lease: &mut Lease, sql: String) -> Result<mysql_async::Statement, ConnectorError> {
     let patience = lease.patience();
+    let begin = lease.server()?.begin_sql(&sql);
     lease.runs();
     let driver = lease.driver()?;
     let prepared = patience
         .answer(async {
-            driver.query_drop("START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY").await?;
+            driver.query_drop(begin).await?;
             driver.prep(sql).await
         })
         .await?;

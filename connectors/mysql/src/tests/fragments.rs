@@ -313,3 +313,69 @@ async fn a_sum_that_is_too_large_is_an_error() {
     let sum = run(DataType::Decimal128(29, 0)).await.unwrap();
     assert_eq!(sum.column(0).as_primitive::<Decimal128Type>().value(0), 9_223_372_036_854_775_808);
 }
+
+/// Registers and joins whose keys are computed, at a size at which row against row would never end.
+#[tokio::test]
+async fn computed_keys_are_looked_up_and_not_tried_one_by_one() {
+    let setup = "CREATE TABLE patients (id int PRIMARY KEY, nhs varchar(20), name varchar(20), cost decimal(10,2), visits bigint);
+        INSERT INTO patients SELECT seq, seq, seq, 1, seq FROM seq_1_to_40000;
+        CREATE TABLE dissent (nhs varchar(20) CHARACTER SET latin1, until text, KEY (nhs));
+        INSERT INTO dissent SELECT seq * 2, NULL FROM seq_1_to_20000; CREATE TABLE visits (patient int, day date)";
+    let connector = agency("many_keys", setup).await;
+    let table = async |name| connector.table(&TableName::new("many_keys", name)).await.unwrap().unwrap();
+    let (patients, dissent) = (table("patients").await, table("dissent").await);
+    let scan = |table: &Table, outputs: Vec<Expr>, policy: Vec<Expr>| {
+        Relation::Scan(Box::new(Scan {
+            table: table.name.clone(),
+            columns: table.columns.clone(),
+            outputs,
+            policy,
+            lookups: Vec::new(),
+            keys: None,
+            reason: ScanReason::Released { agreement: "A".to_owned() },
+        }))
+    };
+    let trimmed = |expr: Expr| Expr::OfText {
+        function: wayleave_connector_api::TextFunction::Trim(wayleave_connector_api::TrimSide::Both),
+        expr: Box::new(expr),
+    };
+    let count = async |root: Relation| {
+        let aggregates = vec![Aggregate {
+            function: AggregateFunction::Count,
+            argument: None,
+            distinct: false,
+            filter: None,
+            data_type: DataType::Int64,
+        }];
+        let root = Relation::Aggregate { input: Box::new(root), groups: Vec::new(), aggregates };
+        let fragment = Fragment { root, schema: schema(&[DataType::Int64]) };
+        let sql = render_fragment(&MysqlDialect, &fragment, None, Audience::Source);
+        let batch = collect(&connector, &sql, fragment.schema).await.unwrap_or_else(|error| panic!("{error:?}: {sql}"));
+        batch.column(0).as_primitive::<Int64Type>().value(0)
+    };
+    let started = Instant::now();
+    for (inner, outer) in [(Expr::Column(0), Expr::Outer(1)), (trimmed(Expr::Column(0)), trimmed(Expr::Outer(1)))] {
+        for (existence, expected) in [(Existence::Forbidden, 20_000), (Existence::Required, 20_000)] {
+            let probe = Probe {
+                table: dissent.name.clone(),
+                columns: dissent.columns.clone(),
+                predicates: vec![Expr::equal(inner.clone(), outer.clone()), Expr::IsNull(Box::new(Expr::Column(1)))],
+            };
+            let policy = vec![Expr::Exists { probe: Box::new(probe), existence }];
+            assert_eq!(count(scan(&patients, vec![Expr::Column(0)], policy)).await, expected);
+        }
+    }
+    let (left, right) =
+        (scan(&patients, vec![Expr::Column(1)], Vec::new()), scan(&dissent, vec![Expr::Column(0)], Vec::new()));
+    let on = vec![Expr::equal(Expr::Column(0), Expr::Column(1))];
+    let (left, right) = (Box::new(left), Box::new(right));
+    let joined = Relation::Join { left: left.clone(), right: right.clone(), kind: JoinKind::Inner, on: on.clone() };
+    assert_eq!(count(joined).await, 20_000);
+    for kind in [SemiKind::Matching, SemiKind::NotMatching] {
+        let semi = Relation::SemiJoin { left: left.clone(), right: right.clone(), kind, on: on.clone() };
+        assert_eq!(count(semi).await, 20_000);
+    }
+    let not_in = Relation::NotIn { left, right, left_key: Expr::Column(0), right_key: Expr::Column(0) };
+    assert_eq!(count(not_in).await, 20_000);
+    assert!(started.elapsed() < Duration::from_secs(30), "{:?}", started.elapsed());
+}
