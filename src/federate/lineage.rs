@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::common::{Column, DataFusionError};
 use datafusion::logical_expr::{Expr, JoinType, LogicalPlan};
-use wayleave_connector_api::Scheme;
+use wayleave_connector_api::{KeyDisclosure, Scheme};
 
 use super::node::{FragmentNode, KeyedJoinNode, Origin};
 use super::piece::subject_scheme;
@@ -28,21 +28,36 @@ fn collect_origins(plan: &LogicalPlan, found: &mut Vec<Origin>) -> Result<(), Da
     Ok(())
 }
 
+/// Whose keys a plan's rows would tell of, and as what they may be sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Disclosing {
+    pub agencies: BTreeSet<String>,
+    pub disclosure: KeyDisclosure,
+}
+
+impl Disclosing {
+    pub(super) fn and(&self, other: &Self) -> Self {
+        Self {
+            agencies: self.agencies.union(&other.agencies).cloned().collect(),
+            disclosure: self.disclosure.min(other.disclosure),
+        }
+    }
+}
+
 /// The agencies whose keys a plan's rows would tell of, where each of them discloses its keys to `receiver`.
 ///
-/// INVARIANT: rows of a join tell of every agency in it, so every one must agree; `None` where one does not.
-pub(super) fn disclosing_agencies(plan: &LogicalPlan, receiver: &str) -> Option<BTreeSet<String>> {
-    let mut agencies = BTreeSet::new();
+/// INVARIANT: rows of a join tell of every agency in it, so every one must agree; `None` where one does not. They are sent as
+/// the most reticent of them says.
+pub(super) fn disclosing(plan: &LogicalPlan, receiver: &str) -> Option<Disclosing> {
+    let mut disclosing = Disclosing { agencies: BTreeSet::new(), disclosure: KeyDisclosure::Plain };
     for origin in origins(plan)? {
         if origin.agency == receiver {
             continue;
         }
-        if !origin.disclose_keys_to.contains(receiver) {
-            return None;
-        }
-        agencies.insert(origin.agency);
+        disclosing.disclosure = disclosing.disclosure.min(*origin.disclose_keys_to.get(receiver)?);
+        disclosing.agencies.insert(origin.agency);
     }
-    Some(agencies)
+    Some(disclosing)
 }
 
 /// The scheme of the subject key that a plan's column holds unchanged, if it does.

@@ -249,6 +249,16 @@ async fn cases_on_postgres_with_released_relations_alone_pushed_down() {
     run_cases(Backend::Postgres, PushdownLevel::ReleasedRelations).await;
 }
 
+#[tokio::test]
+async fn cases_on_mariadb() {
+    run_cases(Backend::Mariadb, PushdownLevel::Full).await;
+}
+
+#[tokio::test]
+async fn cases_on_mariadb_with_released_relations_alone_pushed_down() {
+    run_cases(Backend::Mariadb, PushdownLevel::ReleasedRelations).await;
+}
+
 #[test]
 fn blanks_and_empty_texts_show() {
     assert_eq!(["", " ", "a ", " a b", "NULL"].map(shown), ["(empty)", "␣", "a␣", "␣a b", "NULL"]);

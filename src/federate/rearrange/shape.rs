@@ -110,6 +110,46 @@ pub(super) fn names_a_row(plan: &LogicalPlan, columns: &BTreeSet<Column>) -> boo
     }
 }
 
+/// Whether hardly two rows are the same in these columns: they are the subject key of a table that is joined by a declared key
+/// of its own. Such a table has a row for each person, or little more, and the others hang on it.
+pub(super) fn hardly_repeats(plan: &LogicalPlan, columns: &BTreeSet<Column>) -> bool {
+    match plan {
+        LogicalPlan::Filter(filter) => hardly_repeats(&filter.input, columns),
+        LogicalPlan::Projection(projection) if only_columns(&projection.expr) => {
+            hardly_repeats(&projection.input, columns)
+        }
+        LogicalPlan::Join(join) if join.join_type == JoinType::Inner => {
+            let keys = |pick: fn(&(Expr, Expr)) -> &Expr| -> BTreeSet<Column> {
+                join.on.iter().filter_map(|pair| pick(pair).try_as_col().cloned()).collect()
+            };
+            [(&join.left, keys(|pair| &pair.0)), (&join.right, keys(|pair| &pair.1))].iter().any(|(side, keys)| {
+                columns.iter().all(|column| side.schema().maybe_index_of_column(column).is_some())
+                    && (lists_persons(side, columns, keys) || hardly_repeats(side, columns))
+            })
+        }
+        _ => false,
+    }
+}
+
+/// Whether a plan is one table whose subject key these columns are, and of which the keys hold a declared key.
+fn lists_persons(plan: &LogicalPlan, columns: &BTreeSet<Column>, keys: &BTreeSet<Column>) -> bool {
+    match plan {
+        LogicalPlan::TableScan(scan) => with_table(scan, |table| {
+            let named = |name: &str| Column::new(Some(scan.table_name.clone()), name);
+            let position = table.subject.and_then(|subject| subject.released_column);
+            let subject = position.and_then(|position| table.columns.get(position))?;
+            let is_subject = columns.iter().eq([&named(&subject.name)]);
+            Some(is_subject && table.unique.iter().any(|key| key.iter().all(|name| keys.contains(&named(name)))))
+        })
+        .unwrap_or(false),
+        LogicalPlan::Filter(filter) => lists_persons(&filter.input, columns, keys),
+        LogicalPlan::Projection(projection) if only_columns(&projection.expr) => {
+            lists_persons(&projection.input, columns, keys)
+        }
+        _ => false,
+    }
+}
+
 /// Whether a projection only picks columns, under the names that they have.
 pub(super) fn only_columns(exprs: &[Expr]) -> bool {
     exprs.iter().all(|expr| matches!(expr, Expr::Column(_)))

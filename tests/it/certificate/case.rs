@@ -114,6 +114,9 @@ pub struct Share {
     pub rows: Option<String>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub disclose_keys_to: Vec<String>,
+    /// Agencies that may be sent pseudonyms of them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub disclose_pseudonyms_to: Vec<String>,
 }
 
 /// A value as text, or NULL.

@@ -92,8 +92,19 @@ fn share(chance: &mut Chance, agency: &str, connector: Connector, table: &Table,
         }
     }
     let rows = if chance.once_in(3) { row_filter(chance, connector, table, 2) } else { None };
-    let disclose_keys_to = if table.subject.is_some() && chance.once_in(2) { chance.some(others) } else { Vec::new() };
-    Share { agency: agency.to_owned(), table: table.name.clone(), columns, mask, rows, disclose_keys_to }
+    let disclosed = if table.subject.is_some() && chance.once_in(2) { chance.some(others) } else { Vec::new() };
+    // Decided without chance, so that a seed's worlds stay what they were.
+    let (disclose_pseudonyms_to, disclose_keys_to) =
+        disclosed.into_iter().partition(|other| (table.columns.len() + other.len()) % 2 == 0);
+    Share {
+        agency: agency.to_owned(),
+        table: table.name.clone(),
+        columns,
+        mask,
+        rows,
+        disclose_keys_to,
+        disclose_pseudonyms_to,
+    }
 }
 
 /// A condition that the agency's database can answer for itself; `None` where the table has no column for one.

@@ -375,8 +375,10 @@ fn agreement_text(world: &World, agreement: &Agreement) -> String {
         if let Some(rows) = &share.rows {
             writeln!(text, "rows = {}", toml_text(rows)).unwrap();
         }
-        if !share.disclose_keys_to.is_empty() {
-            writeln!(text, "disclose_keys_to = {:?}", share.disclose_keys_to).unwrap();
+        let plain = share.disclose_keys_to.iter().map(|agency| (agency, "plain"));
+        let disclosed = plain.chain(share.disclose_pseudonyms_to.iter().map(|agency| (agency, "pseudonymised")));
+        for (agency, form) in disclosed {
+            writeln!(text, "disclose_keys_to.{} = \"{form}\"", toml_text(agency)).unwrap();
         }
     }
     text

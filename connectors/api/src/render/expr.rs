@@ -237,6 +237,10 @@ impl Renderer<'_> {
             Expr::Truncate { to, expr } => {
                 self.dialect.truncate(*to, &self.expr(expr, scope), &expr.output(&scope.types()))
             }
+            // The column need not be one that the asker sees, nor is its written form.
+            Expr::CanonicalKey { .. } if self.audience == crate::Audience::Asker => {
+                format!("subject_key({})", self.dialect.quote_identifier("b"))
+            }
             Expr::CanonicalKey { expr, format } => self.dialect.canonical_key(&self.part(expr, scope), *format),
             Expr::WrittenKey { expr, format } => self.dialect.written_key(&self.part(expr, scope), *format),
             Expr::Mask { expr, mask } => {
