@@ -339,10 +339,11 @@ async fn seed_mariadb() {
             for (agency, _) in AGENCIES {
                 let server = mariadb_of(agency);
                 server.create_database("main").await.unwrap();
-                // A key of a text has a length there, and a TIMESTAMP a zone.
+                // Texts have a length in practice, a TIMESTAMP has a zone, and one name is a word of the language.
                 let seed = seed(agency)
-                    .replace("TEXT PRIMARY KEY", "VARCHAR(40) PRIMARY KEY")
-                    .replace(" TIMESTAMP", " DATETIME");
+                    .replace(" TEXT", " VARCHAR(100)")
+                    .replace(" TIMESTAMP", " DATETIME")
+                    .replace("sensitive BOOLEAN", "`sensitive` BOOLEAN");
                 let sizes: String = sizes(agency)
                     .map(|(table, rows)| {
                         format!(
@@ -351,7 +352,7 @@ async fn seed_mariadb() {
                         )
                     })
                     .collect();
-                let sql = format!("SET NAMES utf8mb4; {seed}");
+                let sql = format!("SET NAMES utf8mb4; SET sql_mode = 'STRICT_ALL_TABLES,NO_BACKSLASH_ESCAPES'; {seed}");
                 server.execute("main", &sql).await.unwrap_or_else(|error| panic!("seed of `{agency}`: {error}"));
                 server.execute("main", &sizes).await.unwrap_or_else(|error| panic!("sizes of `{agency}`: {error}"));
             }
@@ -359,7 +360,7 @@ async fn seed_mariadb() {
         .await;
 }
 
-fn mariadb_of(agency: &str) -> &'static MariadbServer {
+pub fn mariadb_of(agency: &str) -> &'static MariadbServer {
     // Never dropped: each server ends when this process does.
     static SERVERS: OnceLock<Vec<MariadbServer>> = OnceLock::new();
     let servers = SERVERS.get_or_init(|| {

@@ -122,7 +122,7 @@ fn row_filter(chance: &mut Chance, connector: Connector, table: &Table, depth: u
         .iter()
         .filter(|(_, kind)| match Kind::parse(kind) {
             Kind::Boolean | Kind::Int16 | Kind::Int32 | Kind::Int64 | Kind::Text(_) => true,
-            Kind::Date => connector == Connector::Postgres,
+            Kind::Date => connector != Connector::Sqlite,
             _ => false,
         })
         .collect();
