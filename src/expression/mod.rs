@@ -151,6 +151,14 @@ fn has_a_value(expr: &Expr) -> bool {
     matches!(simplifier.simplify(expr.clone()), Ok(Expr::Literal(..)))
 }
 
+/// An expression without the names that are given to it.
+pub fn unaliased(expr: &Expr) -> &Expr {
+    match expr {
+        Expr::Alias(alias) => unaliased(&alias.expr),
+        other => other,
+    }
+}
+
 /// Whether an expression asks another plan for its value; one that cannot be walked is taken to.
 pub fn holds_subquery(expr: &Expr) -> bool {
     use datafusion::common::tree_node::TreeNode;

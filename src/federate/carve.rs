@@ -342,13 +342,6 @@ impl Carver {
     }
 }
 
-pub(super) fn unaliased(expr: &Expr) -> &Expr {
-    match expr {
-        Expr::Alias(alias) => unaliased(&alias.expr),
-        other => other,
-    }
-}
-
 pub(super) fn exact(support: Support) -> Result<(), KeptHere> {
     match support {
         Support::Exact => Ok(()),

@@ -6,6 +6,7 @@
 use std::cell::Cell;
 use std::sync::Arc;
 
+use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::logical_expr::{Expr as PlanExpr, Join, JoinType, LogicalPlan};
 use wayleave_connector_api::{Dialect, Expr, JoinKind, KeyDisclosure, KeySlot, Relation, Scan, Scheme};
 
@@ -107,13 +108,14 @@ impl Keys<'_> {
         let mut receiver = input(&join, keyed.receiver).clone();
         let mut sent = Vec::new();
         for column in &keyed.sent {
-            let told = Disclosing { agencies: column.discloses.clone(), disclosure: column.disclosure };
-            let all = disclosing(self.giver, &column.receives).map(|more| told.and(&more));
-            let lessened = all.and_then(|all| Some((with_disclosure(&receiver, column, all.disclosure)?, all)));
+            // What that receiver gives on in its turn would speak of these keys too.
+            let more = disclosing(self.giver, &column.receives).filter(|_| !gives_on(&receiver, column.slot));
+            let told = more.map(|more| column.told.clone().and(more));
+            let lessened = told.and_then(|told| Some((with_disclosure(&receiver, column, told.disclosure)?, told)));
             match lessened {
-                Some((plan, Disclosing { agencies, disclosure })) => {
+                Some((plan, told)) => {
                     receiver = plan;
-                    sent.push(SentColumn { discloses: agencies, disclosure, ..column.clone() });
+                    sent.push(SentColumn { told, ..column.clone() });
                 }
                 None => receiver = without_slot(&receiver, column)?,
             }
@@ -166,6 +168,14 @@ pub(super) fn with_input(join: &Join, side: Side, plan: LogicalPlan) -> Join {
     join
 }
 
+/// Whether keys of rows that this fragment brings are sent further on inside a plan.
+fn gives_on(plan: &LogicalPlan, fragment: u64) -> bool {
+    let brings = |plan: &LogicalPlan| {
+        plan.exists(|node| Ok(FragmentNode::of(node).is_some_and(|found| found.id() == fragment))).unwrap_or(true)
+    };
+    plan.exists(|node| Ok(KeyedJoinNode::of(node).is_some_and(|keyed| brings(keyed.giver_plan())))).unwrap_or(true)
+}
+
 /// The plan in which nothing waits for this column's keys.
 fn without_slot(plan: &LogicalPlan, column: &SentColumn) -> Option<LogicalPlan> {
     with_slot(plan, column, &|_, scan| {
@@ -189,7 +199,6 @@ fn with_slot(
     column: &SentColumn,
     change: &impl Fn(&dyn Dialect, &mut Scan) -> Option<()>,
 ) -> Option<LogicalPlan> {
-    use datafusion::common::tree_node::{Transformed, TreeNode};
     let refused = Cell::new(false);
     let changed = plan.clone().transform_down(|node| {
         Ok(match FragmentNode::of(&node) {

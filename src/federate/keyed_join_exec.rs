@@ -247,7 +247,7 @@ impl Finding {
         if is_many(found.len()) {
             run.decided_by_statistics(self.column.slot);
         }
-        let scan = Scan { rows: self.receiver_rows, disclosure: self.column.disclosure };
+        let scan = Scan { rows: self.receiver_rows, disclosure: self.column.told.disclosure };
         if scan.is_cheaper(found.len()) || scan.will_be_cheaper(found.len(), self.giver_rows) {
             self.keys = None;
         } else if found.hold() == Held::No {
@@ -308,7 +308,7 @@ fn send(
             return internal_err!("a fragment that waits for keys has gone");
         };
         let beside = fragment.keys().values().find_map(SentKeys::pseudonymiser);
-        let keys = SentKeys::new(keys, column.disclosure, beside)?;
+        let keys = SentKeys::new(keys, column.told.disclosure, beside)?;
         if keys.statements().len() > 1 && !fragment.keys().is_empty() {
             continue;
         }
@@ -317,10 +317,10 @@ fn send(
             return narrowed(receiver, &column, &keys);
         }
         let disclosed = Disclosed {
-            from: column.discloses.clone(),
+            from: column.told.agencies.keys().cloned().collect(),
             to: column.receives.clone(),
             keys: u64::try_from(keys.len()).unwrap_or(u64::MAX),
-            disclosure: column.disclosure,
+            disclosure: column.told.disclosure,
         };
         run.add_disclosure(column.slot, disclosed);
         receiver = narrowed(receiver, &column, &keys)?;

@@ -1,6 +1,6 @@
 //! Where a plan's columns and rows come from: asked before keys of one agency may be sent to another.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::common::{Column, DataFusionError};
@@ -30,17 +30,18 @@ fn collect_origins(plan: &LogicalPlan, found: &mut Vec<Origin>) -> Result<(), Da
 
 /// Whose keys a plan's rows would tell of, and as what they may be sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Disclosing {
-    pub agencies: BTreeSet<String>,
+pub struct Disclosing {
+    /// Each with the agreements under which it discloses them.
+    pub agencies: BTreeMap<String, BTreeSet<String>>,
     pub disclosure: KeyDisclosure,
 }
 
 impl Disclosing {
-    pub(super) fn and(&self, other: &Self) -> Self {
-        Self {
-            agencies: self.agencies.union(&other.agencies).cloned().collect(),
-            disclosure: self.disclosure.min(other.disclosure),
+    pub(super) fn and(mut self, other: Self) -> Self {
+        for (agency, agreements) in other.agencies {
+            self.agencies.entry(agency).or_default().extend(agreements);
         }
+        Self { disclosure: self.disclosure.min(other.disclosure), ..self }
     }
 }
 
@@ -49,13 +50,13 @@ impl Disclosing {
 /// INVARIANT: rows of a join tell of every agency in it, so every one must agree; `None` where one does not. They are sent as
 /// the most reticent of them says.
 pub(super) fn disclosing(plan: &LogicalPlan, receiver: &str) -> Option<Disclosing> {
-    let mut disclosing = Disclosing { agencies: BTreeSet::new(), disclosure: KeyDisclosure::Plain };
+    let mut disclosing = Disclosing { agencies: BTreeMap::new(), disclosure: KeyDisclosure::Plain };
     for origin in origins(plan)? {
         if origin.agency == receiver {
             continue;
         }
         disclosing.disclosure = disclosing.disclosure.min(*origin.disclose_keys_to.get(receiver)?);
-        disclosing.agencies.insert(origin.agency);
+        disclosing.agencies.entry(origin.agency).or_default().insert(origin.agreement);
     }
     Some(disclosing)
 }

@@ -37,6 +37,7 @@ pub use carve::{FederatedPlan, PushdownLevel, federate};
 pub use fragment_exec::FragmentExec;
 pub use kept::Kept;
 pub use keyed_join_exec::KeyedJoinExec;
+pub use lineage::Disclosing;
 pub use meter::Measured;
 pub use node::{Counting, FragmentNode, KeyedJoinNode, Origin, SentColumn, Side};
 pub use once::SharedReads;

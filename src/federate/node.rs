@@ -11,6 +11,7 @@ use datafusion::logical_expr::{Expr, Extension, Join, LogicalPlan, UserDefinedLo
 use wayleave_connector_api::{Fragment, KeyDisclosure, NullsOrder, SortDirection};
 
 use super::key_slot::Waiting;
+use super::lineage::Disclosing;
 use crate::catalog::Agency;
 
 static NEXT_ID: AtomicU64 = AtomicU64::new(1);
@@ -152,10 +153,8 @@ pub struct SentColumn {
     pub number: u32,
     /// The agency of that fragment.
     pub receives: String,
-    /// The agencies whose keys are sent.
-    pub discloses: BTreeSet<String>,
-    /// As what they are sent.
-    pub disclosure: KeyDisclosure,
+    /// Whose keys are sent, and as what.
+    pub told: Disclosing,
 }
 
 impl SentColumn {
@@ -165,20 +164,19 @@ impl SentColumn {
             slot: waiting.fragment,
             number: waiting.number,
             receives: waiting.agency.clone(),
-            discloses: waiting.disclosing.agencies.clone(),
-            disclosure: waiting.disclosing.disclosure,
+            told: waiting.disclosing.clone(),
         }
     }
 
     /// In words: `keys of social go to police`.
     pub fn words(&self) -> String {
         let to = &self.receives;
-        if self.discloses.is_empty() {
+        if self.told.agencies.is_empty() {
             // What an agency has told may be said to it again.
             return format!("the first's keys narrow what {to} is asked");
         }
-        let from: Vec<&str> = self.discloses.iter().map(String::as_str).collect();
-        let keys = match self.disclosure {
+        let from: Vec<&str> = self.told.agencies.keys().map(String::as_str).collect();
+        let keys = match self.told.disclosure {
             KeyDisclosure::Plain => "keys",
             KeyDisclosure::Pseudonymised => "pseudonymised keys",
         };

@@ -18,7 +18,6 @@ use wayleave_connector_api::{Audience, KeyDisclosure};
 use super::carve::{FederatedPlan, for_each_fragment};
 use super::fragment_exec::FragmentExec;
 use super::keyed_join_exec::{KeyedJoin, KeyedJoinExec};
-use super::lineage::origins;
 use super::node::{Counting, FragmentNode, KeyedJoinNode, Origin, agencies_of};
 use super::proof::Prover;
 use crate::error::Error;
@@ -120,15 +119,11 @@ fn planned_fragment(node: &FragmentNode, receiving: &[&KeyedJoinNode]) -> Planne
     let mut keys_under: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     for keyed in receiving {
         for column in keyed.sent.iter().filter(|column| column.slot == node.id()) {
-            for agency in &column.discloses {
+            for (agency, agreements) in &column.told.agencies {
                 // Of several the one that tells the most.
-                let told = keys_from.entry(agency.clone()).or_insert(column.disclosure);
-                *told = column.disclosure.max(*told);
-            }
-            for origin in origins(keyed.giver_plan()).unwrap_or_default() {
-                if column.discloses.contains(&origin.agency) {
-                    keys_under.entry(origin.agency).or_default().insert(origin.agreement);
-                }
+                let told = keys_from.entry(agency.clone()).or_insert(column.told.disclosure);
+                *told = column.told.disclosure.max(*told);
+                keys_under.entry(agency.clone()).or_default().extend(agreements.iter().cloned());
             }
         }
     }

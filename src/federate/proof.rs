@@ -25,12 +25,15 @@ use crate::catalog::Agency;
 use crate::error::Error;
 use crate::policy::Obligation;
 
+/// The conjuncts of one obligation; `None` where they cannot be parsed.
+type Conjuncts = Option<Rc<Vec<Expr>>>;
+
 /// What policy demands of the statements of one plan, each text of its parsed once.
 #[derive(Debug)]
 pub(super) struct Prover<'a> {
     obligations: Vec<&'a Obligation>,
-    /// The conjuncts of an obligation, by its position and by the parser's dialect; `None` where they cannot be parsed.
-    parsed: RefCell<HashMap<(usize, String), Option<Rc<Vec<Expr>>>>>,
+    /// By the position of the obligation and the parser's dialect.
+    parsed: RefCell<HashMap<(usize, String), Conjuncts>>,
 }
 
 impl<'a> Prover<'a> {
@@ -74,13 +77,7 @@ impl<'a> Prover<'a> {
         check_query(query, &Demands { tables: demanded, long_lists }).map_err(unproven)
     }
 
-    fn conjuncts(
-        &self,
-        position: usize,
-        obligation: &Obligation,
-        name: &str,
-        dialect: &dyn Dialect,
-    ) -> Option<Rc<Vec<Expr>>> {
+    fn conjuncts(&self, position: usize, obligation: &Obligation, name: &str, dialect: &dyn Dialect) -> Conjuncts {
         let parse = || {
             let parse = |conjunct: &String| {
                 let mut parser = Parser::new(dialect).try_with_sql(conjunct).ok()?;

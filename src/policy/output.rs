@@ -25,7 +25,7 @@ use datafusion::logical_expr::{
 
 use super::ReleasedTable;
 use crate::error::Error;
-use crate::expression::cannot_fail;
+use crate::expression::{cannot_fail, unaliased};
 use crate::policy::files::Agreement;
 
 /// Applies the output rules of every released relation in the plan; a plan without any comes back as it is.
@@ -345,13 +345,6 @@ fn agreement_of(plan: &LogicalPlan) -> Option<Arc<Agreement>> {
     let LogicalPlan::TableScan(scan) = plan else { return None };
     let provider = source_as_provider(&scan.source).ok()?;
     provider.downcast_ref::<ReleasedTable>().map(|table| Arc::clone(&table.agreement))
-}
-
-fn unaliased(expr: &Expr) -> &Expr {
-    match expr {
-        Expr::Alias(alias) => unaliased(&alias.expr),
-        other => other,
-    }
 }
 
 fn is_count(call: Option<&Expr>) -> bool {

@@ -23,11 +23,19 @@ pub(crate) async fn query_in_turn(
     let (first, first_rows) = Part::of(first, &stop);
     let (second, second_rows) = Part::of(second, &stop);
     tokio::task::spawn_blocking(move || {
-        let outcome = match lease.connect(&control) {
+        let read = match lease.connect(&control) {
             Ok(connection) => read_both(connection, &control, first, second),
             Err(error) => Err(first.refuse(error)),
         };
+        let (outcome, last) = match read {
+            Ok(last) => (Ok(()), Some(last)),
+            Err(error) => (Err(error), None),
+        };
         lease.settle(&control, &outcome);
+        // Who has all the rows drops both, and that stops whatever is still done on the connection: so it is said last.
+        if let Some(last) = last {
+            last.say_so();
+        }
     });
     Ok([first_rows, second_rows])
 }
@@ -37,6 +45,16 @@ struct Part {
     statement: Statement,
     batches: mpsc::Sender<RecordBatch>,
     ended: oneshot::Sender<Result<(), ConnectorError>>,
+}
+
+/// One that was read to its end, which is still to be said.
+struct Read(oneshot::Sender<Result<(), ConnectorError>>);
+
+impl Read {
+    fn say_so(self) {
+        // Who has gone need not be told.
+        let _ = self.0.send(Ok(()));
+    }
 }
 
 /// The same from the side of whoever takes the rows.
@@ -54,17 +72,12 @@ impl Part {
         (Self { statement, batches, ended }, Box::pin(stream::unfold(rows, Rows::next)))
     }
 
-    /// Reads it to its end, and says to whoever takes the rows how it ended.
-    fn read(self, connection: &Connection, control: &Control) -> Result<(), ConnectorError> {
+    /// Reads it to its end; where it fails, whoever takes the rows is told.
+    fn read(self, connection: &Connection, control: &Control) -> Result<Read, ConnectorError> {
         let (ready, _prepared) = oneshot::channel();
         let asked = Asked { statement: &self.statement, secret: None };
         match read_rows(connection, control, asked, &self.batches, ready) {
-            Ok(()) => {
-                drop(self.batches);
-                // Who has gone need not be told.
-                let _ = self.ended.send(Ok(()));
-                Ok(())
-            }
+            Ok(()) => Ok(Read(self.ended)),
             Err(error) => Err(self.refuse(error)),
         }
     }
@@ -94,12 +107,14 @@ fn broken_off() -> ConnectorError {
     ConnectorError::Lost { operator_detail: "the reader of the result broke off".to_owned() }
 }
 
-fn read_both(connection: &Connection, control: &Control, first: Part, second: Part) -> Result<(), ConnectorError> {
+/// Gives the second.
+fn read_both(connection: &Connection, control: &Control, first: Part, second: Part) -> Result<Read, ConnectorError> {
     let run = |sql: &str| connection.execute_batch(sql).map_err(|error| refusal(error, control));
     if let Err(error) = run("BEGIN") {
         return Err(first.refuse(error));
     }
-    first.read(connection, control)?;
-    second.read(connection, control)?;
-    run("COMMIT")
+    first.read(connection, control)?.say_so();
+    let second = second.read(connection, control)?;
+    run("COMMIT")?;
+    Ok(second)
 }

@@ -9,7 +9,8 @@ use datafusion::logical_expr::{Aggregate, Distinct, Expr, FetchType, Join, Limit
 
 use super::counted::{Chains, Class, Counted};
 use super::expression::{LONGEST, cut, identifier, listed, order, words};
-use super::glossary::{Glossary, is_made_up, unaliased};
+use super::glossary::{Glossary, is_made_up};
+use crate::expression::unaliased;
 use crate::federate::{FragmentNode, KeyedJoinNode, PlannedFragment};
 
 /// What an operation does.

@@ -18,7 +18,7 @@ use datafusion::logical_expr::{
 
 use super::in_inputs;
 use super::shape::{agency_of, hardly_repeats, names_a_row, only_columns, rows};
-use crate::expression::{INTEGER_AS_DECIMAL, cannot_fail, exact_sum, holds_subquery, sum_of_sums};
+use crate::expression::{INTEGER_AS_DECIMAL, cannot_fail, exact_sum, holds_subquery, sum_of_sums, unaliased};
 
 /// A sum of decimals has ten digits more than they, up to 38: those of so many have room for as many rows as there are.
 const ROOMY_DIGITS: u8 = 28;
@@ -331,11 +331,4 @@ fn plain(expr: &Expr) -> bool {
 
 fn columns_of(expr: &Expr) -> Vec<Column> {
     expr.column_refs().into_iter().cloned().collect()
-}
-
-fn unaliased(expr: &Expr) -> &Expr {
-    match expr {
-        Expr::Alias(alias) => unaliased(&alias.expr),
-        other => other,
-    }
 }

@@ -21,7 +21,7 @@ pub(super) fn match_early(plan: LogicalPlan) -> Result<LogicalPlan, DataFusionEr
     let plan = in_inputs(plan, match_early)?;
     let LogicalPlan::Join(join) = &plan else { return Ok(plan) };
     let is_semi = matches!(join.join_type, JoinType::LeftSemi | JoinType::LeftAnti);
-    let schema = join.left.schema().join(&join.right.schema())?;
+    let schema = join.left.schema().join(join.right.schema())?;
     // Further down it meets rows that the joins between would have dropped: nothing may fail over those.
     let movable = |expr: &Expr| !expr.is_volatile() && !holds_subquery(expr) && cannot_fail(expr, &schema);
     let all_movable = join.on.iter().flat_map(|(left, right)| [left, right]).chain(&join.filter).all(movable);
