@@ -300,7 +300,9 @@ fn kind(chance: &mut Chance, connector: Connector) -> Kind {
         8 => match connector {
             // SQLite keeps decimals as binary floats, in which more digits are lost.
             Connector::Sqlite => Kind::Decimal(12, 3),
-            Connector::Postgres | Connector::Mariadb => chance.pick(&[Kind::Decimal(38, 10), Kind::Decimal(20, 20), Kind::Decimal(18, 2)]),
+            Connector::Postgres | Connector::Mariadb => {
+                chance.pick(&[Kind::Decimal(38, 10), Kind::Decimal(20, 20), Kind::Decimal(18, 2)])
+            }
         },
         9 | 10 => Kind::Date,
         11 => Kind::Timestamp,

@@ -3,9 +3,9 @@
 use arrow::array::AsArray;
 use arrow::datatypes::{Decimal128Type, Int64Type};
 use wayleave_connector_api::{
-    Aggregate, AggregateFunction, Audience, CompareOp, Dialect, Existence, Expr, Form, Fragment, JoinKind, KeyFormat,
-    KeySlot, NullsOrder, Probe, Relation, Scan, ScanReason, Scheme, SemiKind, SortDirection, SortKey, Support, Table,
-    TableName, Value, WindowCall, WindowFunction, render_fragment, render_policy_conjuncts,
+    Aggregate, AggregateFunction, Audience, CompareOp, Dialect, Existence, Expr, Form, Fragment, JoinKind,
+    KeyDisclosure, KeyFormat, KeySlot, NullsOrder, Probe, Relation, Scan, ScanReason, Scheme, SemiKind, SortDirection,
+    SortKey, Support, Table, TableName, Value, WindowCall, WindowFunction, render_fragment, render_policy_conjuncts,
 };
 
 use super::*;
@@ -89,15 +89,19 @@ impl Agency {
     }
 
     async fn run(&self, root: Relation, types: &[DataType], keys: Option<&[String]>) -> RecordBatch {
-        let fragment = Fragment { root, schema: schema(types) };
-        let sql = render_fragment(&MysqlDialect, &fragment, keys, Audience::Source);
-        for scan in fragment.root.scans() {
-            for conjunct in render_policy_conjuncts(&MysqlDialect, scan) {
-                assert!(sql.contains(&conjunct), "{conjunct} is missing from {sql}");
-            }
-        }
-        collect(&self.connector, &sql, fragment.schema).await.unwrap_or_else(|error| panic!("{error:?}: {sql}"))
+        run(&self.connector, root, types, keys).await
     }
+}
+
+async fn run(connector: &MysqlConnector, root: Relation, types: &[DataType], keys: Option<&[String]>) -> RecordBatch {
+    let fragment = Fragment { root, schema: schema(types) };
+    let sql = render_fragment(&MysqlDialect, &fragment, keys, Audience::Source);
+    for scan in fragment.root.scans() {
+        for conjunct in render_policy_conjuncts(&MysqlDialect, scan) {
+            assert!(sql.contains(&conjunct), "{conjunct} is missing from {sql}");
+        }
+    }
+    collect(connector, &sql, fragment.schema).await.unwrap_or_else(|error| panic!("{error:?}: {sql}"))
 }
 
 fn ascending(expr: Expr) -> SortKey {
@@ -137,7 +141,7 @@ async fn keys_arrive_in_the_written_form_at_any_number() {
     keys.extend(["9434765919", "9876543210"].map(str::to_owned));
     let mut all = agency.patients_where(Vec::new());
     if let Relation::Scan(scan) = &mut all {
-        scan.keys = Some(KeySlot { column: 1, format: Some(SPACED) });
+        scan.keys = Some(KeySlot { column: 1, format: Some(SPACED), disclosure: KeyDisclosure::Plain, number: 0 });
     }
     let batch = agency.run(sorted(project(all, &[0]), 0), &[DataType::Utf8], Some(&keys)).await;
     assert_eq!(column_texts(&batch, 0), some(&["9434765919", "9876543210"]));
@@ -378,4 +382,46 @@ async fn computed_keys_are_looked_up_and_not_tried_one_by_one() {
     let not_in = Relation::NotIn { left, right, left_key: Expr::Column(0), right_key: Expr::Column(0) };
     assert_eq!(count(not_in).await, 20_000);
     assert!(started.elapsed() < Duration::from_secs(30), "{:?}", started.elapsed());
+}
+
+#[tokio::test]
+async fn many_long_texts_are_sorted_and_grouped_at_once() {
+    let columns: Vec<String> = (1..=9).map(|number| format!("t{number} text")).collect();
+    let rows: Vec<String> = (0..40)
+        .map(|row| format!("({})", vec![format!("concat(repeat('x', 60000), {})", row % 20); columns.len()].join(", ")))
+        .collect();
+    let setup =
+        format!("CREATE TABLE long_texts ({}); INSERT INTO long_texts VALUES {}", columns.join(", "), rows.join(", "));
+    let connector = agency("long_texts", &setup).await;
+    let table = connector.table(&TableName::new("long_texts", "long_texts")).await.unwrap().unwrap();
+    let scan = Relation::Scan(Box::new(Scan {
+        table: table.name.clone(),
+        columns: table.columns.clone(),
+        outputs: (0..9).map(Expr::Column).collect(),
+        policy: Vec::new(),
+        lookups: Vec::new(),
+        keys: None,
+        reason: ScanReason::Released { agreement: "ISA-1".to_owned() },
+    }));
+    let output = scan.outputs().swap_remove(8);
+    assert_eq!(MysqlDialect.sort_support(&output), Support::Exact);
+    assert_eq!(MysqlDialect.group_support(&output), Support::Exact);
+    let keys: Vec<SortKey> = (0..9).map(|column| ascending(Expr::Column(column))).collect();
+    let sorted = Relation::Sort { input: Box::new(scan.clone()), keys, fetch: None };
+    let grouped = Relation::Aggregate {
+        input: Box::new(scan),
+        groups: (0..9).map(Expr::Column).collect(),
+        aggregates: vec![Aggregate {
+            function: AggregateFunction::Count,
+            argument: Some(Expr::Column(8)),
+            distinct: true,
+            filter: None,
+            data_type: DataType::Int64,
+        }],
+    };
+    let texts = vec![DataType::Utf8; 9];
+    let with_count: Vec<DataType> = texts.iter().cloned().chain([DataType::Int64]).collect();
+    for (root, types, count) in [(sorted, texts, 40), (grouped, with_count, 20)] {
+        assert_eq!(run(&connector, root, &types, None).await.num_rows(), count);
+    }
 }
