@@ -35,7 +35,11 @@ const PUSHED: &[(&str, Words)] = &[
     ),
     (
         "SELECT person_id FROM police.main.persons WHERE person_id = 3 OR nhs_number IN (SELECT nhs_number FROM police.main.incidents)",
-        All(&[" OR EXISTS (SELECT 1 "]),
+        Each {
+            sqlite: &[" OR EXISTS (SELECT 1 "],
+            postgres: &[" OR EXISTS (SELECT 1 "],
+            mariadb: &[" OR (CASE EXISTS (SELECT 1 "],
+        },
     ),
     (
         "SELECT nhs_number FROM police.main.persons INTERSECT SELECT nhs_number FROM police.main.incidents",
@@ -119,6 +123,7 @@ async fn one_agencys_query_is_one_statement() {
     for backend in [Backend::Sqlite, Backend::Postgres, Backend::Mariadb] {
         let world = World::new(backend).await;
         let session = world.session("safeguarding_lead");
+        let mut failures = Vec::new();
         for (sql, words) in PUSHED {
             let words = match (words, backend) {
                 (All(words), _) => words,
@@ -135,11 +140,15 @@ async fn one_agencys_query_is_one_statement() {
             };
             let (_, _, fragments) =
                 world.answer(&session, sql).await.unwrap_or_else(|error| panic!("{sql}: {error:?}"));
-            let [only] = fragments.as_slice() else { panic!("{backend:?}: {} statements for {sql}", fragments.len()) };
-            for word in *words {
-                assert!(only.sql.contains(word), "{backend:?}: no `{word}` for {sql}: {}", only.sql);
+            let [only] = fragments.as_slice() else {
+                failures.push(format!("{} statements for {sql}", fragments.len()));
+                continue;
+            };
+            for word in words.iter().filter(|word| !only.sql.contains(**word)) {
+                failures.push(format!("no `{word}` for {sql}: {}", only.sql));
             }
         }
+        assert!(failures.is_empty(), "{backend:?}: {}", failures.join("\n\n"));
     }
 }
 
