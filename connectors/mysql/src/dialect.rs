@@ -168,6 +168,9 @@ impl Dialect for MysqlDialect {
             // A year is compared with small numbers as if they were two digits of one.
             (DataType::Int16, "year") => format!("CAST({quoted} AS SIGNED)"),
             (DataType::Utf8, _) => text::read(quoted, column),
+            // NULL for a zero date or one of no calendar, which compares like any other date as it stands.
+            (DataType::Date32, _) => format!("({quoted} + INTERVAL 0 DAY)"),
+            (DataType::Timestamp(..), _) => format!("({quoted} + INTERVAL 0 MICROSECOND)"),
             _ => quoted.to_owned(),
         }
     }

@@ -159,12 +159,18 @@ impl Kind {
     }
 
     /// The value as it is read from a cell of the database.
-    pub fn read(self, text: &str, connector: Connector) -> String {
+    pub fn read(self, text: &str, connector: Connector) -> Option<String> {
         match self {
-            Self::Char(_) if connector != Connector::Sqlite => text.trim_end_matches(' ').to_owned(),
-            _ => text.to_owned(),
+            Self::Char(_) if connector != Connector::Sqlite => Some(text.trim_end_matches(' ').to_owned()),
+            Self::Date | Self::Timestamp | Self::TimestampZoned if is_no_date(text) => None,
+            _ => Some(text.to_owned()),
         }
     }
+}
+
+/// Whether a date is one of those that MariaDB keeps though they are none: `0000-00-00`, `2024-02-00`.
+pub fn is_no_date(text: &str) -> bool {
+    text.get(..10).is_some_and(|date| date.starts_with("0000") || date.ends_with("-00"))
 }
 
 /// Values, given as text, as a column of this type.

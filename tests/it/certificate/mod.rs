@@ -60,7 +60,8 @@ fn made_up_queries_have_one_answer_however_they_are_answered() {
     if queries >= QUERIES {
         assert!(count(&report.counts.answered) * 10 > queries * 8, "{summary}");
         assert!(count(&report.counts.empty) * 2 < queries, "{summary}");
-        assert!(count(&report.counts.source) * 8 > queries, "{summary}");
+        // MariaDB gives no answer of its own.
+        assert!(count(&report.counts.source) * 12 > queries, "{summary}");
     }
 }
 

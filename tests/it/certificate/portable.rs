@@ -131,7 +131,8 @@ impl VisitorMut for Meaning<'_> {
             let is_sqlite = self.connector == Connector::Sqlite;
             let nested = |side: &SetExpr| !matches!(side, SetExpr::Select(_));
             self.same &= !(is_sqlite && (nested(left) || nested(right)));
-            self.same &= !(is_sqlite && *op != SetOperator::Union && *set_quantifier == SetQuantifier::All);
+            // Here EXCEPT ALL leaves out all of equal rows, and INTERSECT ALL keeps all of them.
+            self.same &= *op == SetOperator::Union || *set_quantifier != SetQuantifier::All;
         }
         ControlFlow::Continue(())
     }

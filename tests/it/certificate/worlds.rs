@@ -341,6 +341,9 @@ pub fn cell(chance: &mut Chance, kind: Kind, connector: Connector) -> Cell {
         Kind::Char(length) => chance.pick(&TEXTS).chars().take(length.into()).collect(),
         Kind::Uuid => chance.pick(&UUIDS).to_owned(),
         Kind::Bytes => chance.pick(&BYTES).to_owned(),
+        Kind::Date | Kind::Timestamp if connector == Connector::Mariadb && chance.once_in(8) => {
+            chance.pick(&["0000-00-00", "2024-02-00", "0000-01-01"]).to_owned()
+        }
         Kind::Date => chance.pick(&DATES).to_owned(),
         // From 1970 to 2038 there.
         Kind::TimestampZoned if connector == Connector::Mariadb => {
@@ -407,6 +410,7 @@ fn register(chance: &mut Chance, name: &str, agency: &Agency, persons: &[String]
                         _ if matches!(kind, Kind::Text(_)) => {
                             &["2026-05-31", "2026-06-01", "2026-06-02", "soon", "", "2026-02-30"]
                         }
+                        _ if connector == Connector::Mariadb && chance.once_in(3) => &["0000-00-00", "2026-05-00"],
                         _ => &["2026-05-31", "2026-06-01", "2026-06-02", "0001-01-01", "9999-12-31"],
                     };
                     if chance.once_in(9) {
