@@ -1,11 +1,12 @@
 //! Whole fragments, from the algebra to rows.
 
 use arrow::array::AsArray;
-use arrow::datatypes::{Decimal128Type, Int64Type};
+use arrow::datatypes::{Decimal128Type, Int32Type, Int64Type};
 use wayleave_connector_api::{
-    Aggregate, AggregateFunction, Audience, CompareOp, Dialect, Existence, Expr, Form, Fragment, JoinKind,
-    KeyDisclosure, KeyFormat, KeySlot, NullsOrder, Probe, Relation, Scan, ScanReason, Scheme, SemiKind, SortDirection,
-    SortKey, Support, Table, TableName, Value, WindowCall, WindowFunction, render_fragment, render_policy_conjuncts,
+    Aggregate, AggregateFunction, ArithmeticOp, Audience, CompareOp, Dialect, Existence, Expr, Form, Fragment,
+    JoinKind, KeyDisclosure, KeyFormat, KeySlot, NullsOrder, Probe, Relation, Scan, ScanReason, Scheme, SemiKind,
+    SortDirection, SortKey, Support, Table, TableName, Value, WindowCall, WindowFunction, render_fragment,
+    render_policy_conjuncts,
 };
 
 use super::*;
@@ -423,5 +424,88 @@ async fn many_long_texts_are_sorted_and_grouped_at_once() {
     let with_count: Vec<DataType> = texts.iter().cloned().chain([DataType::Int64]).collect();
     for (root, types, count) in [(sorted, texts, 40), (grouped, with_count, 20)] {
         assert_eq!(run(&connector, root, &types, None).await.num_rows(), count);
+    }
+}
+
+/// To the database a label is also its number, a set its bits, a year two digits and an unsigned number never below zero.
+#[tokio::test]
+async fn labels_are_texts_and_bits_are_numbers() {
+    let setup = "SET SESSION sql_mode = ''; CREATE TABLE odd (id int, e enum('low','high','7'), s set('a','b'), j json, \
+        bit1 bit(1), bit9 bit(9), bit64 bit(64), u1 tinyint unsigned, u8 bigint unsigned, y year, flag tinyint(1)); \
+        INSERT INTO odd VALUES (1, 'high', 'b,a', '{\"a\": 1}', 1, 341, ~0, 255, ~0, 2155, 1), \
+            (2, 'low', 'b', '[]', 0, 0, 0, 0, 0, 1901, 0), (3, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL), \
+            (4, 'none', '', 'null', 0, 256, 1, 1, 1, 2001, 2)";
+    let connector = agency("odd_types", setup).await;
+    let table = connector.table(&TableName::new("odd_types", "odd")).await.unwrap().unwrap();
+    let scan = |policy: Vec<Expr>, outputs: Vec<Expr>| {
+        Relation::Scan(Box::new(Scan {
+            table: table.name.clone(),
+            columns: table.columns.clone(),
+            outputs,
+            policy,
+            lookups: Vec::new(),
+            keys: None,
+            reason: ScanReason::Released { agreement: "ISA-1".to_owned() },
+        }))
+    };
+    let columns = scan(Vec::new(), (0..table.columns.len()).map(Expr::Column).collect()).outputs();
+    let at = |name: &str| table.columns.iter().position(|column| column.name == name).unwrap();
+    let column = |name: &str| Expr::Column(at(name));
+    let compare = |name, op, value: Value| Expr::compare(op, column(name), Expr::Literal(value));
+    let is = |name, text: &str| Expr::equal(column(name), Expr::text(text));
+    let wide = |unscaled: u64| Value::Decimal128 { unscaled: unscaled.into(), precision: 20, scale: 0 };
+    let like =
+        |name, pattern: &str| Expr::Like { expr: Box::new(column(name)), pattern: pattern.to_owned(), negated: false };
+    let among = |name, list: &[&str]| Expr::InList {
+        expr: Box::new(column(name)),
+        list: list.iter().map(|text| Value::Text((*text).to_owned())).collect(),
+        negated: false,
+    };
+    let one_less = Expr::Arithmetic {
+        op: ArithmeticOp::Subtract,
+        left: Box::new(Expr::Widen { expr: Box::new(column("u1")), to: DataType::Int32 }),
+        right: Box::new(Expr::Literal(Value::Int32(1))),
+        data_type: DataType::Int32,
+    };
+    let cases: Vec<(Expr, &[i32])> = vec![
+        (is("e", "high"), &[1]),
+        (is("e", "HIGH"), &[]),
+        (is("e", "2"), &[]),
+        (is("e", ""), &[4]),
+        (compare("e", CompareOp::Less, Value::Text("low".to_owned())), &[1, 4]),
+        (among("e", &["low", "1"]), &[2]),
+        (like("e", "%o%"), &[2]),
+        (is("s", "a,b"), &[1]),
+        (is("s", "b,a"), &[]),
+        (is("s", "3"), &[]),
+        (is("s", ""), &[4]),
+        (is("j", "{\"a\": 1}"), &[1]),
+        (is("j", "{\"a\":1}"), &[]),
+        (column("bit1"), &[1]),
+        (Expr::Not(Box::new(column("bit1"))), &[2, 4]),
+        (compare("bit9", CompareOp::Equal, Value::Int64(341)), &[1]),
+        (compare("bit9", CompareOp::Less, Value::Int64(300)), &[2, 4]),
+        (compare("bit64", CompareOp::Equal, wide(u64::MAX)), &[1]),
+        (compare("u8", CompareOp::Greater, wide(1 << 63)), &[1]),
+        (compare("u8", CompareOp::Equal, wide(0)), &[2]),
+        (Expr::compare(CompareOp::Less, one_less, Expr::Literal(Value::Int32(0))), &[2]),
+        (compare("y", CompareOp::Equal, Value::Int16(2001)), &[4]),
+        (compare("y", CompareOp::Equal, Value::Int16(1)), &[]),
+        (compare("y", CompareOp::Less, Value::Int16(1990)), &[2]),
+        (column("flag"), &[1]),
+        (Expr::Not(Box::new(column("flag"))), &[2]),
+    ];
+    for (predicate, expected) in cases {
+        assert_eq!(MysqlDialect.support(&predicate, &columns), Support::Exact, "{predicate:?}");
+        let found =
+            run(&connector, sorted(scan(vec![predicate.clone()], vec![Expr::Column(0)]), 0), &[DataType::Int32], None);
+        let found = found.await;
+        assert_eq!(found.column(0).as_primitive::<Int32Type>().values(), expected, "{predicate:?}");
+    }
+    for (name, expected) in [("e", ["", "high", "low"]), ("s", ["", "a,b", "b"]), ("j", ["[]", "null", "{\"a\": 1}"])] {
+        let batch = run(&connector, sorted(scan(Vec::new(), vec![column(name)]), 0), &[DataType::Utf8], None).await;
+        let texts: Vec<String> = column_texts(&batch, 0).into_iter().flatten().collect();
+        assert_eq!(texts, expected, "{name}");
+        assert_eq!(batch.num_rows(), 4);
     }
 }
