@@ -171,7 +171,7 @@ async fn describe(fixture: &dyn Fixture) -> (Column, BTreeMap<String, BTreeSet<S
     (column, why)
 }
 
-/// What it is about, and what each connector says to it.
+/// A row's name, and its cell of each connector.
 type Row = (String, BTreeMap<String, String>);
 
 /// The file, taken apart.
@@ -179,7 +179,7 @@ type Row = (String, BTreeMap<String, String>);
 struct Page {
     /// Names of the columns, in order.
     connectors: BTreeSet<String>,
-    /// By section.
+    /// The rows of each section.
     cells: BTreeMap<String, Vec<Row>>,
     exceptions: BTreeMap<String, Vec<String>>,
 }
