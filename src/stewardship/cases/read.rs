@@ -354,6 +354,32 @@ rows = []
     }
 
     #[test]
+    fn the_schema_knows_every_key() {
+        let text = include_str!("../../../policies/case.schema.json");
+        let schema: serde_json::Value = serde_json::from_str(text).unwrap();
+        let case = "/properties/case/items";
+        let places = [
+            ("", ROOT_KEYS),
+            ("/properties/table/items", TABLE_KEYS),
+            (case, CASE_KEYS),
+            ("/properties/case/items/properties/add/items", ADD_KEYS),
+            ("/properties/table/items/properties/subject", crate::config::subject::SUBJECT_KEYS),
+        ];
+        for (path, keys) in places {
+            let object = schema.pointer(path).unwrap();
+            assert_eq!(object["additionalProperties"], false, "{path}");
+            let described: BTreeSet<&str> =
+                object["properties"].as_object().unwrap().keys().map(String::as_str).collect();
+            assert_eq!(described, keys.iter().map(|key| key.name).collect(), "{path}");
+            for key in keys {
+                assert!(object["properties"][key.name]["description"].is_string(), "{path} {}", key.name);
+                let example: toml::Table = key.example.parse().unwrap();
+                assert!(example.contains_key(key.name), "{}", key.example);
+            }
+        }
+    }
+
+    #[test]
     fn what_is_wrong_is_said_with_what_to_write() {
         let cases = [
             ("on = 2026-06-01\n", "", "`on` is missing"),
