@@ -5,7 +5,7 @@ use std::sync::Arc;
 use datafusion::common::{JoinSide, NullEquality, ScalarValue};
 use datafusion::logical_expr::{Expr, Join, JoinType};
 use wayleave_connector_api as source;
-use wayleave_connector_api::{Dialect, JoinKind, NotIn, OutputColumn, Relation, SemiKind, SetKind};
+use wayleave_connector_api::{Dialect, JoinKind, NotIn, OutputColumn, Relation, SemiKind, SetKind, Support};
 
 use super::carve::exact;
 use super::estimate;
