@@ -44,10 +44,15 @@ enum ConnectorKind {
     Postgres,
     Sqlite,
     Files,
+    Odbc,
 }
 
-const CONNECTORS: [(&str, ConnectorKind); 3] =
-    [("postgres", ConnectorKind::Postgres), ("sqlite", ConnectorKind::Sqlite), ("files", ConnectorKind::Files)];
+const CONNECTORS: [(&str, ConnectorKind); 4] = [
+    ("postgres", ConnectorKind::Postgres),
+    ("sqlite", ConnectorKind::Sqlite),
+    ("files", ConnectorKind::Files),
+    ("odbc", ConnectorKind::Odbc),
+];
 
 pub(super) fn read_agencies(
     entry: &Entry<'_>,
@@ -68,6 +73,7 @@ fn read_agency(entry: &Entry<'_>, surroundings: Surroundings<'_>) -> Option<Agen
         ConnectorKind::Postgres => read_postgres(&table, surroundings),
         ConnectorKind::Sqlite => read_sqlite(&table, surroundings),
         ConnectorKind::Files => read_files(&table, surroundings),
+        ConnectorKind::Odbc => read_odbc(&table, surroundings),
     });
     let max_connections = match table.optional("max_connections") {
         Some(entry) => entry.integer(1..=1000).and_then(|number| usize::try_from(number.value).ok()),
@@ -201,6 +207,17 @@ fn read_files(table: &Table<'_>, surroundings: Surroundings<'_>) -> Option<Conne
     };
     let path = surroundings.path(&table.required("path")?)?;
     Some(ConnectorConfig::Files(FilesConfig { path, csv_delimiter: csv_delimiter?, csv_header: csv_header? }))
+}
+
+/// A connection string stands where others have a URL.
+fn read_odbc(table: &Table<'_>, surroundings: Surroundings<'_>) -> Option<ConnectorConfig> {
+    refuse_keys(table, &["csv_delimiter", "csv_header"], NO_FILES, "take the key out");
+    let remedy = "write it into the connection string, in the driver's own words";
+    refuse_keys(table, &["tls", "allow_plaintext", "ca_file"], "the ODBC driver encrypts", remedy);
+    let reason = "`odbc` is reached by a connection string";
+    refuse_keys(table, &["path"], reason, "write it as `url`, `url_env` or `url_file`");
+    let entry = exactly_one(table, &["url", "url_env", "url_file"])?;
+    Some(ConnectorConfig::Odbc { connection_string: read_url(&entry, surroundings)? })
 }
 
 /// The URL, wherever the entry says that it is kept.

@@ -92,8 +92,14 @@ pub struct AgencyConfig {
 #[derive(Clone, Debug)]
 pub enum ConnectorConfig {
     Postgres(PostgresConfig),
-    Sqlite { path: PathBuf },
+    Sqlite {
+        path: PathBuf,
+    },
     Files(FilesConfig),
+    /// What the driver manager is given, with its login.
+    Odbc {
+        connection_string: Secret,
+    },
 }
 
 /// A folder of files.
