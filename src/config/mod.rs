@@ -13,6 +13,7 @@ use crate::names::{QualifiedColumn, QualifiedTable};
 
 mod agency;
 mod limits;
+mod mysql_url;
 mod postgres_url;
 mod read;
 mod secret;
@@ -91,7 +92,9 @@ pub struct AgencyConfig {
 /// Which connector reads the agency's database, and how it gets there.
 #[derive(Clone, Debug)]
 pub enum ConnectorConfig {
-    Postgres(PostgresConfig),
+    Postgres(ServerConfig),
+    /// MariaDB as well.
+    Mysql(ServerConfig),
     Sqlite {
         path: PathBuf,
     },
@@ -112,8 +115,9 @@ pub struct FilesConfig {
     pub csv_header: bool,
 }
 
+/// A server at the end of a network.
 #[derive(Clone, Debug)]
-pub struct PostgresConfig {
+pub struct ServerConfig {
     pub url: Secret,
     pub tls: Tls,
     /// A PEM file of the authorities to trust instead of the system's; it exists.

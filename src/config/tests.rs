@@ -3,7 +3,7 @@ use std::path::Path;
 use wayleave_connector_api::{Form, KeyFormat, Scheme, TableName};
 
 use super::read::read;
-use super::{Config, ConnectorConfig, PostgresConfig, Tls};
+use super::{Config, ConnectorConfig, ServerConfig, Tls};
 use crate::diagnostic::Diagnostics;
 
 const TOP: &str = "policies = \"policies\"\n[audit]\ndirectory = \"audit\"\n";
@@ -49,11 +49,27 @@ fn with_agency(lines: &str) -> String {
     format!("{TOP}[agency.health]\n{lines}\n")
 }
 
-fn postgres(lines: &str) -> PostgresConfig {
+fn postgres(lines: &str) -> ServerConfig {
     let config = parse(&with_agency(&format!("connector = \"postgres\"\n{lines}"))).unwrap();
     match config.agencies["health"].connector.clone() {
         ConnectorConfig::Postgres(postgres) => postgres,
         other => panic!("not what was written: {other:?}"),
+    }
+}
+
+#[test]
+fn mariadb_and_mysql_are_one_connector() {
+    for (connector, url, tls) in [
+        ("mysql", "mysql://u:p@db.example/d", Tls::Require),
+        ("mariadb", "mariadb://u:p@db.example:3307", Tls::Require),
+        ("mysql", "mysql://u:p@127.0.0.1/d", Tls::Disable),
+    ] {
+        let config = parse(&with_agency(&format!("connector = \"{connector}\"\nurl = \"{url}\""))).unwrap();
+        let ConnectorConfig::Mysql(server) = config.agencies["health"].connector.clone() else { panic!("{connector}") };
+        assert_eq!((server.url.expose(), server.tls), (url, tls));
+    }
+    for url in ["postgres://u@h/d", "mysql://u:p@h/d?require_ssl=false", "mysql:///d"] {
+        assert!(parse(&with_agency(&format!("connector = \"mysql\"\nurl = \"{url}\""))).is_err(), "{url}");
     }
 }
 

@@ -47,6 +47,9 @@ fn plain(join: &Join, left: &Piece, right: &Piece) -> Result<(Relation, f64), Ke
         JoinType::Full => JoinKind::Full,
         _ => JoinKind::Inner,
     };
+    if let Support::Local { reason } | Support::Superset { reason } = left.agency.dialect().join_support(kind) {
+        return Err(KeptHere(reason.to_owned()));
+    }
     if is_product {
         let grows = match kind {
             JoinKind::Inner => !at_most_one_row(&left.relation) && !at_most_one_row(&right.relation),

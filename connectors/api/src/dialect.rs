@@ -6,8 +6,8 @@
 use arrow::datatypes::DataType;
 
 use crate::{
-    Aggregate, AggregateFunction, ArithmeticOp, CompareOp, DatePart, DateUnit, Expr, Form, Frame, KeyFormat, Mask,
-    NullsOrder, OutputColumn, Slice, SortDirection, TextFunction, Value, WindowCall,
+    Aggregate, AggregateFunction, ArithmeticOp, CompareOp, DatePart, DateUnit, Expr, Form, Frame, JoinKind, KeyFormat,
+    Mask, NullsOrder, OutputColumn, Slice, SortDirection, TextFunction, Value, WindowCall,
 };
 
 /// What becomes of an expression at a source.
@@ -51,6 +51,15 @@ pub enum NotIn {
     NotIn,
     /// `NOT EXISTS` of an equal key, beside what NULLs on either side mean: a plan by hashing, at any size.
     NotExists,
+}
+
+/// How a database best finds out whether another table has a row of an equal key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeyProbe {
+    /// `EXISTS` over the table itself, whose index or whose own plan serves.
+    Correlated,
+    /// `EXISTS` over the table's distinct keys, each made once.
+    DistinctKeys,
 }
 
 /// Whether a predicate may be neither true nor false.
@@ -127,6 +136,11 @@ pub trait Dialect: Send + Sync + std::fmt::Debug {
 
     /// What becomes of grouping by an expression of this output.
     fn group_support(&self, output: &OutputColumn) -> Support;
+
+    /// What becomes of a join of this kind.
+    fn join_support(&self, _kind: JoinKind) -> Support {
+        Support::Exact
+    }
 
     fn quote_identifier(&self, name: &str) -> String {
         format!("\"{}\"", name.replace('"', "\"\""))
@@ -280,6 +294,11 @@ pub trait Dialect: Send + Sync + std::fmt::Debug {
 
     fn grouping_sets(&self) -> GroupingSets {
         GroupingSets::UnionAll
+    }
+
+    /// For a key of the other table and the enclosing row's; a computed one has no source type.
+    fn key_probe(&self, _inner: &OutputColumn, _outer: &OutputColumn) -> KeyProbe {
+        KeyProbe::Correlated
     }
 
     fn not_in(&self) -> NotIn {

@@ -27,6 +27,7 @@ mod function;
 mod pseudonym;
 mod range;
 mod render;
+mod rows;
 mod subject;
 mod value;
 mod window;
@@ -34,8 +35,8 @@ mod window;
 pub use catalog::{Collation, Column, ColumnType, Table, TableKind, TableName, TableSummary};
 pub use connector::{BatchStream, Connector, ServerInfo, SourceIdentity, Statement};
 pub use dialect::{
-    Calculation, Comparison, Cut, CutSql, Dialect, GroupingSets, LONGEST_PATTERN_BYTES, NotIn, Operand, Support,
-    TextPart, TextUse, Unknown,
+    Calculation, Comparison, Cut, CutSql, Dialect, GroupingSets, KeyProbe, LONGEST_PATTERN_BYTES, NotIn, Operand,
+    Support, TextPart, TextUse, Unknown,
 };
 pub use divisible::{Divisible, Slice};
 pub use error::ConnectorError;
@@ -50,6 +51,7 @@ pub use range::{Range, arithmetic_support};
 pub use render::{
     AWAITED_KEYS, AWAITED_PSEUDONYMS, Audience, render_fragment, render_keyed_fragment, render_policy_conjuncts,
 };
+pub use rows::Rows;
 pub use subject::{Form, KeyFormat, Scheme};
 pub use value::Value;
 pub use window::{Frame, FrameBound, FrameUnits, WindowCall, WindowFunction};

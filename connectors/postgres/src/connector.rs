@@ -6,15 +6,15 @@ use async_trait::async_trait;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use wayleave_connector_api::{
-    BatchStream, Connector, ConnectorError, Dialect, Divisible, Pseudonymiser, ServerInfo, SourceIdentity, Statement,
-    Table, TableName, TableSummary,
+    BatchStream, Connector, ConnectorError, Dialect, Divisible, Pseudonymiser, Rows, ServerInfo, SourceIdentity,
+    Statement, Table, TableName, TableSummary,
 };
 
 use crate::decode::Decoder;
 use crate::dialect::{INNER_PAD, OUTER_PAD};
 use crate::parts::{self, Division, Extent};
 use crate::pool::{Lease, Origin, Pool};
-use crate::reading::{Rows, Sink, commit, copy};
+use crate::reading::{Sink, commit, copy};
 use crate::{PostgresDialect, PostgresOptions, TlsMode, introspect};
 
 /// One agency's PostgreSQL server.

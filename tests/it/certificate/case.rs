@@ -37,13 +37,14 @@ pub struct World {
 pub enum Connector {
     Sqlite,
     Postgres,
+    Mariadb,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Agency {
     pub name: String,
     pub connector: Connector,
-    /// `main` in SQLite.
+    /// `main` in SQLite; in MariaDB a database, which no other world has.
     pub schema: String,
     pub table: Vec<Table>,
 }

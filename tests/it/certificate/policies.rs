@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::case::{Agreement, Connector, Consent, Share, Table, World};
 use super::chance::Chance;
-use super::kind::Kind;
+use super::kind::{Kind, is_no_date};
 use super::release::released;
 use super::worlds::cell;
 
@@ -122,7 +122,7 @@ fn row_filter(chance: &mut Chance, connector: Connector, table: &Table, depth: u
         .iter()
         .filter(|(_, kind)| match Kind::parse(kind) {
             Kind::Boolean | Kind::Int16 | Kind::Int32 | Kind::Int64 | Kind::Text(_) => true,
-            Kind::Date => connector == Connector::Postgres,
+            Kind::Date => connector != Connector::Sqlite,
             _ => false,
         })
         .collect();
@@ -130,7 +130,9 @@ fn row_filter(chance: &mut Chance, connector: Connector, table: &Table, depth: u
     let kind = Kind::parse(&kind);
     let name = format!("\"{}\"", column.replace('"', "\"\""));
     let literal = |chance: &mut Chance| loop {
-        if let Some(text) = cell(chance, kind, connector).text() {
+        if let Some(text) = cell(chance, kind, connector).text()
+            && !(kind == Kind::Date && is_no_date(text))
+        {
             let quoted = format!("'{}'", text.replace('\'', "''"));
             return match kind {
                 Kind::Text(_) => quoted,
