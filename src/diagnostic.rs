@@ -173,6 +173,24 @@ pub(crate) fn printable(line: &str) -> String {
         .collect()
 }
 
+/// A text that cannot steer the terminal or a page that shows it: an agency's values and a file's texts are somebody else's,
+/// so control characters and those that reorder a line are written as escapes.
+pub fn visible(text: &str) -> String {
+    let steers = |c: char| c.is_control() || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    if !text.contains(steers) {
+        return text.to_owned();
+    }
+    let mut shown = String::with_capacity(text.len());
+    for c in text.chars() {
+        if steers(c) {
+            shown.extend(c.escape_default());
+        } else {
+            shown.push(c);
+        }
+    }
+    shown
+}
+
 /// A text of the file as a message may quote it: what looks like a connection URL is never repeated.
 pub(crate) fn quoted(text: &str) -> String {
     if text.contains("://") { "`…`".to_owned() } else { format!("`{}`", printable(text)) }

@@ -39,6 +39,8 @@ pub enum Error {
     AggregatesOnly { agreement: String, why: String },
     #[error("consent register `{register}` cannot be read as it is configured")]
     RegisterUnusable { register: String, why: String },
+    #[error("the person cannot be looked up: {why}")]
+    SubjectUnknown { why: String },
     #[error("column `{column}` of `{table}` cannot be read: {reason}")]
     UnreadableColumn { table: String, column: String, reason: String },
     #[error("agency `{agency}`: {source}")]
@@ -74,6 +76,7 @@ impl Error {
             Self::AgreementUnusable { .. } => "agreement-unusable",
             Self::AggregatesOnly { .. } => "aggregates-only",
             Self::RegisterUnusable { .. } => "register-unusable",
+            Self::SubjectUnknown { .. } => "subject-unknown",
             Self::UnreadableColumn { .. } => "unreadable-column",
             Self::Source { source, .. } => source.code(),
             Self::Audit(_) => "audit-unavailable",
@@ -102,6 +105,7 @@ impl Error {
             | Self::AgreementUnusable { .. }
             | Self::RegisterUnusable { .. }
             | Self::AggregatesOnly { .. } => "42501",
+            Self::SubjectUnknown { .. } => "22023",
             Self::UnreadableColumn { .. } => "0A000",
             Self::Source { source, .. } => match source.as_ref() {
                 ConnectorError::Timeout { .. } | ConnectorError::Cancelled => "57014",
@@ -172,6 +176,9 @@ impl Error {
             }
             Self::AggregatesOnly { .. } => {
                 Some("write SELECT group columns, count(*), sum(x), avg(x) … GROUP BY group columns".to_owned())
+            }
+            Self::SubjectUnknown { .. } => {
+                Some("write --subject SCHEME:KEY with the key's digits alone, such as nhs-number:9434765919".to_owned())
             }
             Self::UnreadableColumn { .. } => Some("leave the column out: the rest of its table can be read".to_owned()),
             Self::Source { source, .. } => match source.as_ref() {

@@ -27,4 +27,5 @@ pub mod names;
 pub mod policy;
 mod registry;
 pub mod session;
+pub mod stewardship;
 mod unified;

@@ -11,6 +11,7 @@ mod demo;
 mod explain;
 mod identity;
 mod output;
+mod policy;
 mod progress;
 mod query;
 mod shell;
@@ -53,9 +54,10 @@ EXAMPLES:
   wayleave tables --as alice@torbay-asc/social-worker --purpose joint-needs-assessment
   wayleave query 'SELECT * FROM unified.clients LIMIT 5' --as … --purpose …
   wayleave query                         # an interactive shell
+  wayleave policy matrix                 # who may see what
 
 WAYLEAVE_AS and WAYLEAVE_PURPOSE save typing --as and --purpose.
-Exit codes: 0 done, 1 refused or failed, 2 wrong usage, 130 interrupted.";
+Exit codes: 0 done, 1 refused or failed, 2 wrong usage, 130 interrupted; `policy diff` has its own.";
 
 #[derive(Debug, Subcommand)]
 enum Command {
@@ -64,6 +66,7 @@ enum Command {
     Explain(explain::ExplainArgs),
     Tables(tables::TablesArgs),
     Check(check::CheckArgs),
+    Policy(policy::PolicyArgs),
     Audit(audit::AuditArgs),
 }
 
@@ -84,6 +87,7 @@ pub async fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Explain(args) => interruptible(explain::run(config, args)).await,
         Command::Tables(args) => interruptible(tables::run(config, args)).await,
         Command::Check(args) => interruptible(check::run(config, args)).await,
+        Command::Policy(args) => interruptible(policy::run(config, args)).await,
         Command::Audit(args) => interruptible(audit::run(config, args)).await,
     };
     settle().await;
@@ -109,6 +113,8 @@ enum Failure {
     Audit(AuditError),
     /// What went wrong has been printed already.
     Reported,
+    /// Ended as it should, with an exit code that says how; what is to be said has been printed.
+    Ended { code: u8 },
     /// Told to stop by a signal; the exit code that says which.
     Interrupted { code: u8 },
     /// Whoever read our standard output has had enough.
@@ -128,7 +134,7 @@ impl Failure {
         match self {
             Self::PipeClosed => ExitCode::SUCCESS,
             Self::Wayleave(Error::Identity { .. }) | Self::Usage { .. } => ExitCode::from(2),
-            Self::Interrupted { code } => ExitCode::from(*code),
+            Self::Interrupted { code } | Self::Ended { code } => ExitCode::from(*code),
             Self::Wayleave(_) | Self::Output { .. } | Self::Audit(_) | Self::Reported => ExitCode::FAILURE,
         }
     }
@@ -136,7 +142,7 @@ impl Failure {
     /// Prints message, detail and hint to standard error.
     fn report(&self) {
         let (message, detail, hint) = match self {
-            Self::PipeClosed | Self::Reported => return,
+            Self::PipeClosed | Self::Reported | Self::Ended { .. } => return,
             Self::Wayleave(error) => (error.to_string(), error.detail(), error.hint()),
             Self::Usage { message, hint } => (message.clone(), None, Some(hint.clone())),
             Self::Output { message, detail } => (message.clone(), Some(detail.clone()), None),

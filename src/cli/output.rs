@@ -113,6 +113,21 @@ impl Destination {
     }
 }
 
+/// Writes a whole text to standard output, or to a file that appears only when it is complete.
+///
+/// # Errors
+/// The write failed.
+pub fn write_text(output: Option<&Path>, text: &str) -> Result<(), Failure> {
+    let Some(path) = output else { return super::print(text) };
+    let unwritable = |error: io::Error| Failure::output(&format!("`{}` cannot be written", path.display()), &error);
+    if fs::metadata(path).is_ok_and(|metadata| !metadata.is_file()) {
+        let mut file = OpenOptions::new().write(true).open(path).map_err(unwritable)?;
+        return file.write_all(text.as_bytes()).map_err(unwritable);
+    }
+    let mut pending = PendingFile::create(path).map_err(unwritable)?;
+    pending.file.write_all(text.as_bytes()).and_then(|()| pending.commit()).map_err(unwritable)
+}
+
 /// A result on its way out. Dropped before [`Output::finish`], it leaves no file.
 #[derive(Debug)]
 pub struct Output {

@@ -7,6 +7,8 @@ use arrow::datatypes::Schema;
 use arrow::error::ArrowError;
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 
+pub use crate::diagnostic::visible as printable;
+
 /// Rows held back to measure column widths; later rows are printed at these widths.
 const MEASURED_ROWS: usize = 1_000;
 const NULL: &str = "NULL";
@@ -130,24 +132,6 @@ impl<W: Write> TableWriter<W> {
         writeln!(self.out, "{line}")?;
         Ok(())
     }
-}
-
-/// A text that cannot steer the terminal: an agency's values are somebody else's, so control characters and those that
-/// reorder a line are written as escapes.
-pub fn printable(text: &str) -> String {
-    let steers = |c: char| c.is_control() || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-    if !text.contains(steers) {
-        return text.to_owned();
-    }
-    let mut shown = String::with_capacity(text.len());
-    for c in text.chars() {
-        if steers(c) {
-            shown.extend(c.escape_default());
-        } else {
-            shown.push(c);
-        }
-    }
-    shown
 }
 
 /// Terminal cells that a text takes: wide East Asian characters and emoji two, combining marks none (the ranges of

@@ -22,14 +22,24 @@ const MARK: &str = "# Written by `wayleave demo`";
 
 const CONFIGURATION: &str = include_str!("wayleave.toml");
 
-/// The example policies, as they stand in the repository.
-const POLICIES: [(&str, &str); 8] = [
+/// The example policies and their cases, as they stand in the repository.
+const POLICIES: [(&str, &str); 12] = [
     ("purposes.toml", include_str!("../../policies/purposes.toml")),
     ("registers.toml", include_str!("../../policies/registers.toml")),
     ("agreements/joint-needs-assessment.toml", include_str!("../../policies/agreements/joint-needs-assessment.toml")),
     ("agreements/safeguarding-hub.toml", include_str!("../../policies/agreements/safeguarding-hub.toml")),
     ("agreements/commissioning-analytics.toml", include_str!("../../policies/agreements/commissioning-analytics.toml")),
+    (
+        "agreements/joint-needs-assessment.case.toml",
+        include_str!("../../policies/agreements/joint-needs-assessment.case.toml"),
+    ),
+    ("agreements/safeguarding-hub.case.toml", include_str!("../../policies/agreements/safeguarding-hub.case.toml")),
+    (
+        "agreements/commissioning-analytics.case.toml",
+        include_str!("../../policies/agreements/commissioning-analytics.case.toml"),
+    ),
     ("agreement.schema.json", include_str!("../../policies/agreement.schema.json")),
+    ("case.schema.json", include_str!("../../policies/case.schema.json")),
     ("registers.schema.json", include_str!("../../policies/registers.schema.json")),
     ("purposes.schema.json", include_str!("../../policies/purposes.schema.json")),
 ];

@@ -204,6 +204,26 @@ impl<'d> Table<'d> {
     }
 }
 
+/// A single value, a number as it is written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Scalar {
+    Text(String),
+    Integer(String),
+    Decimal(String),
+    Boolean(bool),
+    /// A date, a time or both.
+    Moment(String),
+}
+
+impl std::fmt::Display for Scalar {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Text(text) | Self::Integer(text) | Self::Decimal(text) | Self::Moment(text) => f.write_str(text),
+            Self::Boolean(flag) => write!(f, "{flag}"),
+        }
+    }
+}
+
 /// A key of the file and its value.
 #[derive(Clone, Debug)]
 pub struct Entry<'d> {
@@ -261,6 +281,21 @@ impl<'d> Entry<'d> {
             DeValue::String(text) => Some(self.located(text.to_string())),
             _ => self.wrong_type("text in quotes"),
         }
+    }
+
+    /// A single value of any kind.
+    pub fn scalar(&self) -> Option<Scalar> {
+        Some(match self.value.get_ref() {
+            DeValue::String(text) => Scalar::Text(text.to_string()),
+            DeValue::Integer(number) => match i64::from_str_radix(number.as_str(), number.radix()) {
+                Ok(number) => Scalar::Integer(number.to_string()),
+                Err(_) => return self.wrong_type("a whole number of 64 bits"),
+            },
+            DeValue::Float(number) => Scalar::Decimal(number.as_str().to_owned()),
+            DeValue::Boolean(flag) => Scalar::Boolean(*flag),
+            DeValue::Datetime(moment) => Scalar::Moment(moment.to_string()),
+            DeValue::Array(_) | DeValue::Table(_) => return self.wrong_type("a single value"),
+        })
     }
 
     /// One of a fixed list of words.
@@ -372,6 +407,14 @@ impl<'d> Entry<'d> {
             items.iter().map(|item| self.make_table(item, self.name.clone(), keys)).collect();
         tables.iter().flatten().for_each(Table::report_unknown_keys);
         tables
+    }
+
+    /// A list of tables whose keys are names that the file's author chose. It may be empty.
+    pub fn open_tables(&self) -> Option<Vec<Table<'d>>> {
+        let DeValue::Array(items) = self.value.get_ref() else {
+            return self.wrong_type("a list of tables");
+        };
+        items.iter().map(|item| self.make_table(item, self.name.clone(), &[])).collect()
     }
 
     pub fn is_table(&self) -> bool {

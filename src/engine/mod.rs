@@ -5,12 +5,14 @@
 
 mod answer;
 mod catalogs;
+mod examination;
 mod explain;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use chrono::NaiveDate;
 use datafusion::arrow::datatypes::DataType;
 use datafusion::catalog::TableProvider;
 use datafusion::common::{DataFusionError, SchemaError, TableReference};
@@ -28,6 +30,7 @@ use futures::TryStreamExt;
 use wayleave_connector_api::{Audience, KeyDisclosure, ServerInfo};
 
 pub use answer::{Answer, FragmentReport, Notice, Progress};
+pub use examination::{AskedAbout, Examination, PersonFinding, RegisterEntryFound};
 pub use explain::{
     AgreementPlan, ConsentPlan, Does, ExplainFormat, Explanation, FragmentNumbers, FragmentPlan, Kept, KeysFrom,
     Numbers, QueryNumbers, Role, Run, Step, StepNumbers, Timing,
@@ -119,8 +122,16 @@ impl Engine {
     /// # Errors
     /// As [`Engine::open`].
     pub async fn with_clock(config: Config, clock: Clock) -> Result<Self, Error> {
-        let agencies = registry::agencies(&config)?;
         let set = PolicySet::load(&config.policies)?;
+        Self::with_policies(config, set, clock).await
+    }
+
+    /// [`Engine::with_clock`] under policies that have been read already.
+    ///
+    /// # Errors
+    /// As [`Engine::open`].
+    pub async fn with_policies(config: Config, set: PolicySet, clock: Clock) -> Result<Self, Error> {
+        let agencies = registry::agencies(&config)?;
         set.check_agencies(&agencies.names().map(str::to_owned).collect())?;
         let audit = Arc::new(AuditLog::open(&config.audit.directory)?);
         let policy = Arc::new(Policy::new(set, agencies, config.pseudonyms.clone(), clock));
@@ -134,6 +145,16 @@ impl Engine {
     pub fn with_pushdown(mut self, level: PushdownLevel) -> Self {
         self.pushdown = level;
         self
+    }
+
+    /// The policies in force.
+    pub fn policies(&self) -> &PolicySet {
+        self.policy.set()
+    }
+
+    /// The day that decides which agreements are in force.
+    pub fn today(&self) -> NaiveDate {
+        self.policy.today()
     }
 
     pub fn agencies_configured(&self) -> &Agencies {

@@ -85,6 +85,42 @@ impl RegisterReading<'_> {
         Ok(RegisterSet { agency: Arc::clone(self.agency), scan, row_estimate: self.table.row_estimate })
     }
 
+    /// Every entry about one person, matching or not: what it says, then whether it permits and whether it denies in this
+    /// reading. The names of the first columns come with it.
+    pub fn entries(&self, written: Vec<Value>) -> Result<(Scan, Vec<String>), Error> {
+        let mut columns = RegisterColumns::new(self);
+        let subject = columns.text(&self.register.subject.column)?;
+        let register = self.register;
+        let coded = [&register.purpose, &register.recipient].map(|coded| coded.as_ref().map(|coded| &coded.column));
+        let decision = register.decision.as_ref().map(|decision| &decision.column);
+        let mut names = Vec::new();
+        let mut outputs = Vec::new();
+        for name in coded.into_iter().flatten().chain(decision) {
+            outputs.push(Expr::Column(columns.text(name)?));
+            names.push(name.clone());
+        }
+        for name in [&register.from, &register.until].into_iter().flatten() {
+            outputs.push(Expr::Column(columns.dated(name)?));
+            names.push(name.clone());
+        }
+        for entry in [Entry::Permit, Entry::Deny] {
+            outputs.push(match self.holds(entry) {
+                true => Expr::And(self.entry(entry, &mut columns)?),
+                false => Expr::Literal(Value::Boolean(false)),
+            });
+        }
+        let scan = Scan {
+            table: self.name(),
+            columns: columns.used,
+            outputs,
+            policy: Vec::new(),
+            lookups: vec![Expr::InList { expr: Box::new(Expr::Column(subject)), list: written, negated: false }],
+            keys: None,
+            reason: ScanReason::Register { register: register.name.clone() },
+        };
+        Ok((scan, names))
+    }
+
     fn name(&self) -> TableName {
         self.table.name.clone()
     }

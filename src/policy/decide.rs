@@ -76,7 +76,7 @@ impl Policy {
         self.clock.today()
     }
 
-    /// The share that releases a table to a session.
+    /// The share that releases a table to a session: that of the one agreement whose every [`Rule`] holds.
     ///
     /// # Errors
     /// [`Error::TableNotReleased`] without an agreement, whether or not the table exists; [`Error::AgreementNotInForce`]
@@ -84,16 +84,20 @@ impl Policy {
     /// reference or a reason that the session does not give.
     pub fn entitlement(&self, session: &Session, table: &QualifiedTable) -> Result<Entitlement, Error> {
         let mut refusal = None;
+        let request = Request { session, table, today: self.today() };
         for agreement in self.recipient_agreements(session) {
-            let Some(share) = agreement.shares.iter().find(|share| share.table == *table) else { continue };
-            match not_in_force(agreement, self.today()) {
-                Some(why) => {
-                    refusal.get_or_insert(Error::AgreementNotInForce { agreement: agreement.id.clone(), why });
-                }
-                None => {
-                    check_requirements(agreement, session)?;
+            let failing = Rule::ALL.into_iter().find_map(|rule| Some((rule, rule.failing(agreement, &request)?)));
+            let missing = |what, flag| Error::RequirementMissing { agreement: agreement.id.clone(), what, flag };
+            match (failing, agreement.share_of(table)) {
+                (None, Some(share)) => {
                     return Ok(Entitlement { agreement: Arc::clone(agreement), share: share.clone() });
                 }
+                (Some((Rule::InForce, why)), _) => {
+                    refusal.get_or_insert(Error::AgreementNotInForce { agreement: agreement.id.clone(), why });
+                }
+                (Some((Rule::CaseReference, _)), _) => return Err(missing("a case reference", "--case")),
+                (Some((Rule::Reason, _)), _) => return Err(missing("a reason", "--reason")),
+                (Some((Rule::Recipient | Rule::Purpose | Rule::Published | Rule::Table, _)), _) | (None, None) => {}
             }
         }
         Err(refusal.unwrap_or_else(|| Error::TableNotReleased {
@@ -102,6 +106,19 @@ impl Policy {
             role: session.role.clone(),
             purpose: session.purpose.clone(),
         }))
+    }
+
+    /// What every rule of every agreement that shares a table says of a session, in the order of the files: the reasons of
+    /// [`Policy::entitlement`], which asks the same rules. For those who write agreements, never for an asker.
+    pub fn examine(&self, session: &Session, table: &QualifiedTable) -> Vec<Examined> {
+        let request = Request { session, table, today: self.today() };
+        let sharing = self.agreements.iter().filter(|agreement| agreement.share_of(table).is_some());
+        sharing
+            .map(|agreement| Examined {
+                agreement: Arc::clone(agreement),
+                findings: Rule::ALL.map(|rule| Finding { rule, failing: rule.failing(agreement, &request) }),
+            })
+            .collect()
     }
 
     /// Every table that some agreement in force releases to the session, with that agreement's id, by name.
@@ -125,6 +142,85 @@ impl Policy {
     }
 }
 
+/// What is asked for.
+struct Request<'a> {
+    session: &'a Session,
+    table: &'a QualifiedTable,
+    today: NaiveDate,
+}
+
+/// What must hold of an agreement and a session before a table is released, in the order in which it is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rule {
+    /// The agreement names the session's organisation and role.
+    Recipient,
+    /// It is made for the session's purpose.
+    Purpose,
+    /// It is no draft.
+    Published,
+    /// It shares the table.
+    Table,
+    /// Today is between its first and its last day, and its review is not overdue.
+    InForce,
+    /// A case reference is given, where it requires one.
+    CaseReference,
+    /// A reason is given, where it requires one.
+    Reason,
+}
+
+impl Rule {
+    pub const ALL: [Self; 7] = [
+        Self::Recipient,
+        Self::Purpose,
+        Self::Published,
+        Self::Table,
+        Self::InForce,
+        Self::CaseReference,
+        Self::Reason,
+    ];
+
+    /// Why the rule does not hold, or `None` where it does.
+    fn failing(self, agreement: &Agreement, request: &Request<'_>) -> Option<String> {
+        let session = request.session;
+        let given = |text: &Option<String>| text.as_deref().is_some_and(|text| !text.trim().is_empty());
+        let unless = |holds: bool, why: &dyn Fn() -> String| (!holds).then(why);
+        match self {
+            Self::Recipient => unless(agreement.names(&session.organisation, &session.role), &|| {
+                format!("it does not name role `{}` of `{}`", session.role, session.organisation)
+            }),
+            Self::Purpose => unless(agreement.basis.purpose == session.purpose, &|| {
+                format!("it is made for `{}`, not for `{}`", agreement.basis.purpose, session.purpose)
+            }),
+            Self::Published => unless(!agreement.draft, &|| "it is a draft".to_owned()),
+            Self::Table => unless(agreement.share_of(request.table).is_some(), &|| {
+                format!("it does not share `{}`", request.table)
+            }),
+            Self::InForce => not_in_force(agreement, request.today),
+            Self::CaseReference => unless(!agreement.require.case_reference || given(&session.case_reference), &|| {
+                "it requires a case reference, and none is given".to_owned()
+            }),
+            Self::Reason => unless(!agreement.require.reason || given(&session.reason), &|| {
+                "it requires a reason, and none is given".to_owned()
+            }),
+        }
+    }
+}
+
+/// What one rule says of one agreement.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    pub rule: Rule,
+    /// Why it does not hold; `None` where it does.
+    pub failing: Option<String>,
+}
+
+/// What every rule says of one agreement.
+#[derive(Clone, Debug)]
+pub struct Examined {
+    pub agreement: Arc<Agreement>,
+    pub findings: [Finding; Rule::ALL.len()],
+}
+
 fn not_in_force(agreement: &Agreement, today: NaiveDate) -> Option<String> {
     match agreement.state(today) {
         AgreementState::InForce => None,
@@ -133,16 +229,4 @@ fn not_in_force(agreement: &Agreement, today: NaiveDate) -> Option<String> {
         AgreementState::Ended { ends } => Some(format!("it ended on {ends}")),
         AgreementState::ReviewPassed { review_by } => Some(format!("its review was due by {review_by}")),
     }
-}
-
-fn check_requirements(agreement: &Agreement, session: &Session) -> Result<(), Error> {
-    let given = |text: &Option<String>| text.as_deref().is_some_and(|text| !text.trim().is_empty());
-    let missing = |what, flag| Error::RequirementMissing { agreement: agreement.id.clone(), what, flag };
-    if agreement.require.case_reference && !given(&session.case_reference) {
-        return Err(missing("a case reference", "--case"));
-    }
-    if agreement.require.reason && !given(&session.reason) {
-        return Err(missing("a reason", "--reason"));
-    }
-    Ok(())
 }

@@ -8,12 +8,14 @@ mod consent;
 mod decide;
 mod enforce;
 pub mod files;
+mod inquiry;
 mod output;
 mod pseudonym;
 mod released;
 
 pub use consent::{ElsewhereCheck, RegisterSet};
-pub use decide::{Clock, Entitlement, Policy};
+pub use decide::{Clock, Entitlement, Examined, Finding, Policy, Rule};
 pub use enforce::{EnforcedPlan, Obligation};
+pub use inquiry::{Inquiry, InquiryKind, RegisterEntry};
 pub use pseudonym::Pseudonym;
-pub use released::{ColumnValue, ReleaseNotice, ReleasedColumn, ReleasedTable, Subject};
+pub use released::{ColumnValue, Demand, ReleaseNotice, ReleasedColumn, ReleasedTable, Subject};

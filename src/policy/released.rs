@@ -40,6 +40,8 @@ pub struct ReleasedTable {
     pub base: Vec<Column>,
     /// Conjuncts that every row must satisfy at the source.
     pub policy: Vec<source::Expr>,
+    /// What each conjunct is there for, in the same order.
+    pub demands: Vec<Demand>,
     pub subject: Option<Subject>,
     /// Consent kept in another agency's register.
     pub elsewhere: Vec<ElsewhereCheck>,
@@ -54,6 +56,19 @@ pub struct ReleasedTable {
     pub unreadable: Vec<(String, String)>,
     pub notices: Vec<ReleaseNotice>,
     schema: SchemaRef,
+}
+
+/// What a conjunct of a released relation is there for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Demand {
+    /// `rows` of the share.
+    RowFilter,
+    /// Whoever cannot be identified cannot be asked for consent.
+    ValidSubjectKey,
+    /// The register holds no refusal that decides.
+    NotRefused { register: String },
+    /// One of the registers holds a permission that decides.
+    Permitted { registers: Vec<String> },
 }
 
 /// What is withheld of a table, told from the agreement and never from rows: the same whether or not anything was.
@@ -212,6 +227,7 @@ impl Policy {
             table: &table,
             base: Vec::new(),
             predicates: Vec::new(),
+            demands: Vec::new(),
             elsewhere: Vec::new(),
             notices: Vec::new(),
         };
@@ -219,6 +235,30 @@ impl Policy {
         release.row_filter(planner)?;
         release.consent(session, subject).await?;
         release.finish(subject)
+    }
+}
+
+impl Policy {
+    /// A register as a session's questions read it.
+    pub(super) async fn reading<'a>(&'a self, name: &str, session: &'a Session) -> Result<RegisterReading<'a>, Error> {
+        let unusable = |why: String| Error::RegisterUnusable { register: name.to_owned(), why };
+        let register =
+            self.set().registers.get(name).ok_or_else(|| unusable("registers.toml does not define it".to_owned()))?;
+        let agency = self
+            .agencies()
+            .get(&register.table.agency)
+            .ok_or_else(|| unusable(format!("agency `{}` is not configured", register.table.agency)))?;
+        let table = read_table(agency, &register.table.table_name())
+            .await?
+            .ok_or_else(|| unusable("the agency has no such table".to_owned()))?;
+        Ok(RegisterReading {
+            register,
+            agency,
+            table,
+            purpose: &session.purpose,
+            recipient: &session.organisation,
+            today: self.today(),
+        })
     }
 }
 
@@ -239,6 +279,7 @@ struct Release<'a> {
     table: &'a Table,
     base: Vec<Column>,
     predicates: Vec<source::Expr>,
+    demands: Vec<Demand>,
     elsewhere: Vec<ElsewhereCheck>,
     notices: Vec<ReleaseNotice>,
 }
@@ -246,6 +287,11 @@ struct Release<'a> {
 impl Release<'_> {
     fn unusable(&self, why: String) -> Error {
         unusable(self.entitlement, self.name, why)
+    }
+
+    fn demand(&mut self, demand: Demand, predicate: source::Expr) {
+        self.predicates.push(predicate);
+        self.demands.push(demand);
     }
 
     fn notice(&mut self, text: String) {
@@ -303,9 +349,9 @@ impl Release<'_> {
         let predicate = push_exact(&predicate, &schema, &outputs, self.agency.dialect())
             .map_err(|KeptHere(why)| refuse(format!("cannot run at the agency: {why}")))?;
         let positions: Vec<usize> = readable.into_iter().map(|column| self.base_position(column)).collect();
-        self.predicates.push(
-            predicate.map_columns(&|column| positions.get(column).copied().map_or_else(never, source::Expr::Column)),
-        );
+        let predicate =
+            predicate.map_columns(&|column| positions.get(column).copied().map_or_else(never, source::Expr::Column));
+        self.demand(Demand::RowFilter, predicate);
         Ok(())
     }
 
@@ -321,35 +367,20 @@ impl Release<'_> {
             ));
         };
         // Whoever cannot be identified cannot be asked, and may have refused.
-        self.predicates.push(source::Expr::IsNotNull(Box::new(canonical(source::Expr::Column(column), format))));
+        let identified = source::Expr::IsNotNull(Box::new(canonical(source::Expr::Column(column), format)));
+        self.demand(Demand::ValidSubjectKey, identified);
 
         let mut permits_here = Vec::new();
         let mut permits_elsewhere = Vec::new();
         let mut all_here = true;
         for name in &registers {
-            let register = self.policy.set().registers.get(name).ok_or_else(|| Error::RegisterUnusable {
-                register: name.clone(),
-                why: "registers.toml does not define it".to_owned(),
-            })?;
-            let agency = self.policy.agencies().get(&register.table.agency).ok_or_else(|| Error::RegisterUnusable {
-                register: name.clone(),
-                why: format!("agency `{}` is not configured", register.table.agency),
-            })?;
-            let table = read_table(agency, &register.table.table_name()).await?.ok_or_else(|| {
-                Error::RegisterUnusable { register: name.clone(), why: "the agency has no such table".to_owned() }
-            })?;
-            let reading = RegisterReading {
-                register,
-                agency,
-                table,
-                purpose: &session.purpose,
-                recipient: &session.organisation,
-                today: self.policy.today(),
-            };
+            let reading = self.policy.reading(name, session).await?;
+            let agency = reading.agency;
             let denies = reading.holds(Entry::Deny);
             if agency.name == self.agency.name {
                 if denies {
-                    self.predicates.push(reading.probe(Entry::Deny, column, format, Existence::Forbidden)?);
+                    let no_refusal = reading.probe(Entry::Deny, column, format, Existence::Forbidden)?;
+                    self.demand(Demand::NotRefused { register: name.clone() }, no_refusal);
                 }
                 permits_here.push(reading.probe(Entry::Permit, column, format, Existence::Required)?);
             } else {
@@ -366,7 +397,9 @@ impl Release<'_> {
         }
         match no_information {
             Decision::Permit => {}
-            Decision::Deny if all_here => self.predicates.push(source::Expr::Or(permits_here)),
+            Decision::Deny if all_here => {
+                self.demand(Demand::Permitted { registers: registers.clone() }, source::Expr::Or(permits_here));
+            }
             Decision::Deny => self.elsewhere.push(ElsewhereCheck {
                 register: registers.join(", "),
                 sets: permits_elsewhere,
@@ -449,6 +482,7 @@ impl Release<'_> {
             columns,
             base: self.base,
             policy: self.predicates,
+            demands: self.demands,
             subject: subject.map(|(base_column, format)| Subject {
                 base_column,
                 format,

@@ -14,25 +14,37 @@ const FORBIDDEN: &[(&[&str], &[&str])] = &[
     // Words of every room: they know no room.
     (
         &["diagnostic", "names", "expression", "session", "catalog", "audit"],
-        &["cli", "config", "demo", "engine", "federate", "policy", "registry", "unified"],
+        &["cli", "config", "demo", "engine", "federate", "policy", "registry", "stewardship", "unified"],
     ),
     (&["diagnostic", "names"], &["error", "session", "catalog", "audit", "expression"]),
-    (&["config"], &["cli", "demo", "engine", "federate", "policy", "registry", "unified", "audit"]),
+    (&["config"], &["cli", "demo", "engine", "federate", "policy", "registry", "stewardship", "unified", "audit"]),
     // Stages: each takes the type that the one before it made, and none knows a driver.
-    (&["policy"], &["audit", "cli", "demo", "engine", "execution", "federate", "registry", "unified"]),
-    (&["federate"], &["audit", "cli", "config", "demo", "engine", "registry", "unified"]),
-    (&["unified"], &["audit", "cli", "demo", "engine", "federate", "registry"]),
-    (&["registry"], &["audit", "cli", "demo", "engine", "federate", "policy", "unified"]),
+    (&["policy"], &["audit", "cli", "demo", "engine", "execution", "federate", "registry", "stewardship", "unified"]),
+    (&["federate"], &["audit", "cli", "config", "demo", "engine", "registry", "stewardship", "unified"]),
+    (&["unified"], &["audit", "cli", "demo", "engine", "federate", "registry", "stewardship"]),
+    (&["registry"], &["audit", "cli", "demo", "engine", "federate", "policy", "stewardship", "unified"]),
     (
         &["execution"],
         &[
-            "audit", "catalog", "cli", "config", "demo", "engine", "federate", "policy", "registry", "session",
+            "audit",
+            "catalog",
+            "cli",
+            "config",
+            "demo",
+            "engine",
+            "federate",
+            "policy",
+            "registry",
+            "session",
+            "stewardship",
             "unified",
         ],
     ),
-    (&["engine"], &["cli", "demo"]),
-    (&["demo"], &["cli"]),
-    (&["error"], &["cli", "demo", "engine", "federate", "policy", "registry", "unified"]),
+    (&["engine"], &["cli", "demo", "stewardship"]),
+    // Above the engine, beside the surfaces: what they show of policy.
+    (&["stewardship"], &["cli", "demo", "execution", "federate", "registry", "unified"]),
+    (&["demo"], &["cli", "stewardship"]),
+    (&["error"], &["cli", "demo", "engine", "federate", "policy", "registry", "stewardship", "unified"]),
 ];
 
 /// The one place that names concrete databases.
@@ -155,7 +167,9 @@ fn only_the_registry_names_databases() {
             named.insert(module.clone());
         }
         let driver = code.contains("tokio_postgres") || code.contains("rusqlite") || code.contains("mysql_async");
-        assert!(!driver || module == "demo", "{} names a driver", path.display());
+        // So do rehearsals of policy, whose rows stand in the case.
+        let writes_its_own = module == "demo" || path.ends_with("stewardship/cases/world.rs");
+        assert!(!driver || writes_its_own, "{} names a driver", path.display());
     }
     assert!(named.contains(NAMES_CONNECTORS), "the registry has moved: this test proves nothing any more");
 }

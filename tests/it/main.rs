@@ -25,5 +25,6 @@ mod memory;
 mod one_server;
 mod pushed;
 mod slt;
+mod stewardship;
 mod tpch;
 mod withdrawal;

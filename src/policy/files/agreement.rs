@@ -34,6 +34,18 @@ pub struct Agreement {
 }
 
 impl Agreement {
+    /// Whether it names a role of an organisation.
+    pub fn names(&self, organisation: &str, role: &str) -> bool {
+        let named = |recipient: &Recipient| {
+            recipient.organisation == organisation && recipient.roles.iter().any(|known| known == role)
+        };
+        self.recipients.iter().any(named)
+    }
+
+    pub fn share_of(&self, table: &QualifiedTable) -> Option<&Share> {
+        self.shares.iter().find(|share| share.table == *table)
+    }
+
     /// What the agreement is on a given day.
     pub fn state(&self, today: NaiveDate) -> AgreementState {
         if self.draft {

@@ -45,6 +45,22 @@ impl PolicySet {
         }
     }
 
+    /// The texts of a directory's policy files, by their names relative to it.
+    ///
+    /// # Errors
+    /// Each file that cannot be read.
+    pub fn read_files(directory: &Path) -> Result<BTreeMap<PathBuf, String>, Diagnostics> {
+        let (files, found) = read_directory(directory);
+        Diagnostics::or_value(found, Some(files))
+    }
+
+    /// Whether a file of this name, relative to the policy directory, is one that [`PolicySet::load`] reads.
+    pub fn holds_policy(name: &Path) -> bool {
+        let in_agreements = name.parent() == Some(Path::new(AGREEMENTS));
+        [REGISTERS, PURPOSES].iter().any(|file| name == Path::new(file))
+            || (in_agreements && name.file_name().is_some_and(|file| is_agreement(Path::new(file))))
+    }
+
     /// Reads policy files from their texts, named by paths relative to `directory`, which need not exist.
     ///
     /// # Errors
