@@ -218,7 +218,7 @@ fn read_files(table: &Table<'_>, surroundings: Surroundings<'_>) -> Option<Conne
     refuse_keys(table, &["tls", "allow_plaintext", "ca_file"], "`files` has no network connection", remedy);
     refuse_keys(table, &["url", "url_env", "url_file"], "`files` is a folder", "write `path` instead");
     let csv_delimiter = match table.optional("csv_delimiter") {
-        Some(entry) => match entry.text()?.value.as_bytes() {
+        Some(entry) => match entry.any_text()?.value.as_bytes() {
             [one] if one.is_ascii() && !matches!(one, b'"' | b'\n' | b'\r') => Some(*one),
             _ => {
                 entry.report("`csv_delimiter` is not one ASCII character", "write `csv_delimiter = \";\"`");
