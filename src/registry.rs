@@ -4,8 +4,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use wayleave_connector_api::Connector;
+#[cfg(not(feature = "odbc"))]
+use wayleave_connector_api::ConnectorError;
 use wayleave_connector_files::{CsvHeader, FilesConnector, FilesOptions};
 use wayleave_connector_mysql::{MysqlConnector, MysqlOptions};
+#[cfg(feature = "odbc")]
+use wayleave_connector_odbc::{OdbcConnector, OdbcOptions};
 use wayleave_connector_postgres::{PostgresConnector, PostgresOptions};
 use wayleave_connector_sqlite::{SqliteConnector, SqliteOptions};
 
@@ -71,6 +75,19 @@ fn open(agency: &AgencyConfig, config: &Config) -> Result<Agency, Error> {
             statement_timeout_ms: agency.statement_timeout_ms,
             memory_bytes: FilesOptions::DEFAULT_MEMORY_BYTES,
         })),
+        #[cfg(feature = "odbc")]
+        ConnectorConfig::Odbc { connection_string } => Arc::new(OdbcConnector::new(OdbcOptions {
+            connection_string: connection_string.expose().to_owned(),
+            max_connections: agency.max_connections,
+            connect_timeout_ms: config.limits.connect_timeout_ms,
+            statement_timeout_ms: agency.statement_timeout_ms,
+        })),
+        #[cfg(not(feature = "odbc"))]
+        ConnectorConfig::Odbc { .. } => {
+            let reason = "this program was built without ODBC (`cargo build --release --features odbc`)".to_owned();
+            let source = Arc::new(ConnectorError::Configuration { reason });
+            return Err(Error::Source { agency: agency.name.clone(), source });
+        }
     };
     let subjects: BTreeMap<_, _> = agency
         .tables

@@ -48,14 +48,16 @@ enum ConnectorKind {
     Mysql,
     Sqlite,
     Files,
+    Odbc,
 }
 
-const CONNECTORS: [(&str, ConnectorKind); 5] = [
+const CONNECTORS: [(&str, ConnectorKind); 6] = [
     ("postgres", ConnectorKind::Postgres),
     ("mysql", ConnectorKind::Mysql),
     ("mariadb", ConnectorKind::Mysql),
     ("sqlite", ConnectorKind::Sqlite),
     ("files", ConnectorKind::Files),
+    ("odbc", ConnectorKind::Odbc),
 ];
 
 /// What the URL of one kind of server looks like, and where one leads.
@@ -96,6 +98,7 @@ fn read_agency(entry: &Entry<'_>, surroundings: Surroundings<'_>) -> Option<Agen
         ConnectorKind::Mysql => read_server(&table, &MYSQL_URL, surroundings).map(ConnectorConfig::Mysql),
         ConnectorKind::Sqlite => read_sqlite(&table, surroundings),
         ConnectorKind::Files => read_files(&table, surroundings),
+        ConnectorKind::Odbc => read_odbc(&table, surroundings),
     });
     let max_connections = match table.optional("max_connections") {
         Some(entry) => entry.integer(1..=1000).and_then(|number| usize::try_from(number.value).ok()),
@@ -215,7 +218,7 @@ fn read_files(table: &Table<'_>, surroundings: Surroundings<'_>) -> Option<Conne
     refuse_keys(table, &["tls", "allow_plaintext", "ca_file"], "`files` has no network connection", remedy);
     refuse_keys(table, &["url", "url_env", "url_file"], "`files` is a folder", "write `path` instead");
     let csv_delimiter = match table.optional("csv_delimiter") {
-        Some(entry) => match entry.text()?.value.as_bytes() {
+        Some(entry) => match entry.any_text()?.value.as_bytes() {
             [one] if one.is_ascii() && !matches!(one, b'"' | b'\n' | b'\r') => Some(*one),
             _ => {
                 entry.report("`csv_delimiter` is not one ASCII character", "write `csv_delimiter = \";\"`");
@@ -230,6 +233,17 @@ fn read_files(table: &Table<'_>, surroundings: Surroundings<'_>) -> Option<Conne
     };
     let path = surroundings.path(&table.required("path")?)?;
     Some(ConnectorConfig::Files(FilesConfig { path, csv_delimiter: csv_delimiter?, csv_header: csv_header? }))
+}
+
+/// A connection string stands where others have a URL.
+fn read_odbc(table: &Table<'_>, surroundings: Surroundings<'_>) -> Option<ConnectorConfig> {
+    refuse_keys(table, &["csv_delimiter", "csv_header"], NO_FILES, "take the key out");
+    let remedy = "write it into the connection string, in the driver's own words";
+    refuse_keys(table, &["tls", "allow_plaintext", "ca_file"], "the ODBC driver encrypts", remedy);
+    let reason = "`odbc` is reached by a connection string";
+    refuse_keys(table, &["path"], reason, "write it as `url`, `url_env` or `url_file`");
+    let entry = exactly_one(table, &["url", "url_env", "url_file"])?;
+    Some(ConnectorConfig::Odbc { connection_string: read_url(&entry, surroundings)? })
 }
 
 /// The URL, wherever the entry says that it is kept.

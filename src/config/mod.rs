@@ -99,6 +99,10 @@ pub enum ConnectorConfig {
         path: PathBuf,
     },
     Files(FilesConfig),
+    /// What the driver manager is given, with its login.
+    Odbc {
+        connection_string: Secret,
+    },
 }
 
 /// A folder of files.

@@ -53,9 +53,7 @@ fn postgres(lines: &str) -> ServerConfig {
     let config = parse(&with_agency(&format!("connector = \"postgres\"\n{lines}"))).unwrap();
     match config.agencies["health"].connector.clone() {
         ConnectorConfig::Postgres(postgres) => postgres,
-        ConnectorConfig::Mysql(_) | ConnectorConfig::Sqlite { .. } | ConnectorConfig::Files(_) => {
-            panic!("not what was written")
-        }
+        other => panic!("not what was written: {other:?}"),
     }
 }
 
@@ -238,6 +236,24 @@ fn a_url_comes_from_one_place() {
         ]
     );
     assert!(faults(&with_agency("connector = \"postgres\"\nurl_file = \"no.url\""))[0].starts_with("6:12 the file "));
+}
+
+#[test]
+fn odbc_takes_a_connection_string_that_is_never_shown() {
+    let config = parse(&with_agency("connector = \"odbc\"\nurl_env = \"HEALTH_URL\"")).unwrap();
+    let odbc = config.agencies["health"].connector.clone();
+    assert!(!format!("{odbc:?}").contains("hunter2"));
+    assert!(
+        matches!(odbc, ConnectorConfig::Odbc { connection_string } if connection_string.expose().contains("hunter2"))
+    );
+    for (lines, message) in [
+        ("connector = \"odbc\"", "`url` or `url_env` or `url_file` is missing"),
+        ("connector = \"odbc\"\nurl_env = \"HEALTH_URL\"\ntls = \"require\"", "`tls` has no meaning here"),
+        ("connector = \"odbc\"\nurl_env = \"HEALTH_URL\"\npath = \"x\"", "`path` has no meaning here"),
+    ] {
+        let found = faults(&with_agency(lines));
+        assert!(found[0].contains(message) && !format!("{found:?}").contains("hunter2"), "{lines}: {found:?}");
+    }
 }
 
 #[test]

@@ -18,6 +18,7 @@ mod differential;
 mod disclosure;
 mod explain;
 mod faults;
+mod files;
 mod generator;
 mod harness;
 mod memory;

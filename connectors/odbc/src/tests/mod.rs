@@ -1,0 +1,4 @@
+//! Tests over unixODBC with Debian's drivers for PostgreSQL and SQLite.
+
+mod contract;
+mod sqlite;
