@@ -254,11 +254,6 @@ pub trait Dialect: Send + Sync + std::fmt::Debug {
         call.frame.map(Frame::sql)
     }
 
-    /// A number of which bit n says that the n-th last of these grouping expressions is not grouped by.
-    fn grouping_number(&self, groups: &[String]) -> String {
-        format!("grouping({})", groups.join(", "))
-    }
-
     fn grouping_sets(&self) -> GroupingSets {
         GroupingSets::UnionAll
     }
