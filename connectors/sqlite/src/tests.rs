@@ -1,6 +1,7 @@
 //! Behaviour on real files.
 
 mod calculations;
+mod contract;
 mod dialect;
 mod fragments;
 mod functions;
