@@ -291,6 +291,11 @@ pub trait Dialect: Send + Sync + std::fmt::Debug {
         format!("{sql} {direction} {nulls}")
     }
 
+    /// Whether computed values of this type arrive as well, which not every database has.
+    fn delivers(&self, _data_type: &DataType) -> bool {
+        false
+    }
+
     /// The outermost select list's expression, cast so that the value arrives as exactly this type.
     fn deliver(&self, sql: &str, output: &OutputColumn, to: &DataType) -> String;
 

@@ -409,6 +409,14 @@ impl Dialect for SqlServerDialect {
         }
     }
 
+    fn delivers(&self, data_type: &DataType) -> bool {
+        match data_type {
+            DataType::Time64(TimeUnit::Nanosecond) => true,
+            DataType::Timestamp(TimeUnit::Nanosecond, zone) => zone.as_deref().is_none_or(|zone| zone == "UTC"),
+            _ => false,
+        }
+    }
+
     fn deliver(&self, sql: &str, output: &OutputColumn, to: &DataType) -> String {
         match (to, &output.data_type) {
             (DataType::Utf8, DataType::Utf8) => text::delivered(sql, output),
