@@ -1,5 +1,7 @@
 //! The contract suite over SQLite files.
 
+use std::sync::Mutex;
+
 use wayleave_connector_api::{Collation, Connector};
 use wayleave_connector_testkit::contract::{
     Cannot, Database as Agency, Declared, Fixture, Kind, LONG, MONEY, Order, Settings, TableSpec, VERY_LONG,
@@ -13,6 +15,7 @@ struct Sqlite;
 
 struct File {
     directory: TempDir,
+    pools: Mutex<Vec<Arc<Pool>>>,
 }
 
 impl File {
@@ -80,7 +83,7 @@ impl Fixture for Sqlite {
     }
 
     async fn database(&self, _name: &str, tables: &[TableSpec]) -> Box<dyn Agency> {
-        let file = File { directory: tempfile::tempdir().unwrap() };
+        let file = File { directory: tempfile::tempdir().unwrap(), pools: Mutex::default() };
         let writer = file.writer();
         for table in tables {
             writer.execute_batch(&table.sql(self, &SqliteDialect, "main").join(";")).unwrap();
@@ -102,7 +105,9 @@ impl Agency for File {
             statement_timeout_ms: settings.statement_timeout_ms,
         };
         let wait = Duration::from_millis(settings.budget_wait_ms);
-        Arc::new(SqliteConnector::over(Pool::with_budget_wait(options, wait)))
+        let pool = Pool::with_budget_wait(options, wait);
+        self.pools.lock().unwrap().push(Arc::clone(&pool));
+        Arc::new(SqliteConnector::over(pool))
     }
 
     async fn execute(&self, sql: &str) {
@@ -131,7 +136,7 @@ impl Agency for File {
     }
 
     async fn running(&self) -> usize {
-        0
+        self.pools.lock().unwrap().iter().map(|pool| pool.max_connections() - pool.free()).sum()
     }
 }
 

@@ -155,10 +155,9 @@ fn compare(op: CompareOp, left: &ArrayRef, right: &ArrayRef) -> Result<BooleanAr
     }
 }
 
-/// The type that Arrow gives to arithmetic over columns of one type; `None` where it has no such result.
-pub fn result_type(op: ArithmeticOp, left: &Expr, right: &Expr, column: &DataType) -> Option<DataType> {
-    let input = vec![OutputColumn::computed(column.clone()); 3];
-    let empty = |expr: &Expr| new_null_array(&expr.output(&input).data_type, 0);
+/// The type that Arrow gives to arithmetic over these columns; `None` where it has no such result.
+pub fn result_type(op: ArithmeticOp, left: &Expr, right: &Expr, input: &[OutputColumn]) -> Option<DataType> {
+    let empty = |expr: &Expr| new_null_array(&expr.output(input).data_type, 0);
     Some(kernel(op)(&empty(left), &empty(right)).ok()?.data_type().clone())
 }
 

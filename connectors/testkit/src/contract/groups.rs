@@ -6,14 +6,16 @@ use arrow::array::{Array, ArrayRef, RecordBatch};
 use arrow::compute::{SortColumn, SortOptions, lexsort_to_indices, take};
 use arrow::datatypes::DataType;
 use wayleave_connector_api::{
-    Aggregate, AggregateFunction, Connector, Dialect, NullsOrder, OutputColumn, Relation, SortDirection, Support,
+    Aggregate, AggregateFunction, CompareOp, Connector, Dialect, Expr, NullsOrder, OutputColumn, Relation,
+    SortDirection, Support, Value,
 };
 
 use super::Kind;
 use super::answer::{answer, shown};
 use super::fixture::{Fixture, excuses};
 use super::kind::MONEY;
-use super::world::{aggregate, ascending, call, count, key, project, sort};
+use super::table::constant;
+use super::world::{aggregate, ascending, call, count, filter, key, project, sort};
 
 /// What is asked of a column `x`, which is column 1.
 pub(super) struct Use {
@@ -166,4 +168,15 @@ async fn summed(name: &str, connector: &dyn Connector, whole: &Relation, rows: &
     assert_eq!(positive(&shown(answered.column(0))), [values.iter().sum::<i128>()], "{name}");
     assert_eq!(positive(&shown(answered.column(1))), [distinct.iter().sum::<i128>()], "{name} of distinct values");
     assert!(answered.column(0).is_valid(0));
+    // Of its greater half alone, whose sum no column of this type could hold.
+    let zero = match rows.column(1).data_type() {
+        DataType::Decimal128(precision, scale) => {
+            Value::Decimal128 { unscaled: 0, precision: *precision, scale: *scale }
+        }
+        integer => constant(&Value::Int16(0), integer),
+    };
+    let positive_rows = filter(whole.clone(), Expr::compare(CompareOp::Greater, Expr::Column(1), Expr::Literal(zero)));
+    let answered = answer(connector, aggregate(positive_rows, &[], vec![sum(rows.column(1).data_type())]), None).await;
+    let expected: i128 = values.iter().filter(|value| **value > 0).sum();
+    assert_eq!(positive(&shown(answered.column(0))), [expected], "{name} of positive values");
 }

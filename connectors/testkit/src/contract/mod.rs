@@ -14,15 +14,17 @@
 )]
 
 pub mod answer;
+mod arithmetic;
 mod behaviour;
-mod evaluate;
+pub mod evaluate;
 mod expressions;
 mod fixture;
 mod groups;
 mod kind;
 mod matrix;
-mod moment;
+pub mod moment;
 mod network;
+mod probe;
 mod prove;
 mod queries;
 mod random;
@@ -31,6 +33,7 @@ mod table;
 mod texts;
 mod world;
 
+pub use arithmetic::arithmetic_that_goes_down_never_fails;
 pub use behaviour::{
     a_refusal_tells_the_operator_alone, a_server_says_what_it_is, a_statement_that_runs_too_long_is_stopped,
     any_size_arrives, hostile_names_are_only_names, introspection, keyed_joins_at_any_number_of_keys,
@@ -44,6 +47,7 @@ pub use network::{
     a_connection_lost_in_the_middle_of_a_result_is_an_error, a_server_that_is_not_there_is_unavailable,
     a_wrong_login_is_refused_as_one, encryption_is_verified_or_refused,
 };
+pub use probe::a_register_is_probed_by_bytes;
 pub use prove::expressions;
 pub use queries::queries;
 pub use random::Random;

@@ -47,10 +47,10 @@ pub(super) fn spec(fixture: &dyn Fixture, kind: Kind) -> TableSpec {
 }
 
 /// One kind's table at a source, with what should be in it.
-struct Place<'a> {
-    connector: &'a dyn Connector,
-    table: Table,
-    rows: RecordBatch,
+pub(super) struct Place<'a> {
+    pub connector: &'a dyn Connector,
+    pub table: Table,
+    pub rows: RecordBatch,
 }
 
 impl Place<'_> {
@@ -67,10 +67,10 @@ impl Place<'_> {
     }
 
     fn whole(&self) -> Relation {
-        self.scan((0..3).map(Expr::Column).collect(), Vec::new())
+        self.scan((0..self.table.columns.len()).map(Expr::Column).collect(), Vec::new())
     }
 
-    fn inputs(&self) -> Vec<OutputColumn> {
+    pub fn inputs(&self) -> Vec<OutputColumn> {
         self.table.columns.iter().map(OutputColumn::from).collect()
     }
 
@@ -84,7 +84,7 @@ impl Place<'_> {
     }
 
     /// These expressions in the SELECT of the table itself, and over a derived table.
-    async fn values(&self, name: &str, exprs: &[Expr]) {
+    pub async fn values(&self, name: &str, exprs: &[Expr]) {
         for chunk in exprs.chunks(EXPRESSIONS_A_STATEMENT) {
             let outputs: Vec<Expr> = std::iter::once(Expr::Column(0)).chain(chunk.iter().cloned()).collect();
             let derived = Relation::Project { input: Box::new(self.whole()), exprs: outputs.clone() };

@@ -10,6 +10,8 @@ macro_rules! contract {
             hostile_names_are_only_names,
             any_size_arrives,
             queries,
+            arithmetic_that_goes_down_never_fails,
+            a_register_is_probed_by_bytes,
             keyed_joins_at_any_number_of_keys,
             the_first_row_comes_before_the_scan_ends_and_a_dropped_result_ends_it,
             no_query_sees_rows_of_another,

@@ -176,6 +176,7 @@ pub fn constant(value: &Value, arrives: &DataType) -> Value {
         (Value::Null(_), _, _) => Value::Null(arrives.clone()),
         (_, Some(number), DataType::Int64) => Value::Int64(number),
         (_, Some(number), DataType::Int32) => Value::Int32(i32::try_from(number).unwrap()),
+        (_, Some(number), DataType::Int16) => Value::Int16(i16::try_from(number).unwrap()),
         (Value::Float32(number), _, DataType::Float64) => Value::Float64(f64::from(*number)),
         _ => value.clone(),
     }

@@ -118,7 +118,7 @@ const FIXED: [&str; 108] = [
 pub fn nasty() -> Vec<String> {
     let mut texts: Vec<String> = FIXED.iter().map(|text| (*text).to_owned()).collect();
     let mut random = Random(0x00c0_ffee);
-    for _ in 0..150 {
+    for _ in 0..700 {
         let mut text: Vec<char> = FIXED[random.below(FIXED.len())].chars().collect();
         for _ in 0..=random.below(2) {
             let new = ['0', '1', '9', ' ', '-', 'A', '\n', 'é', '2'][random.below(9)];
@@ -134,7 +134,7 @@ pub fn nasty() -> Vec<String> {
         }
         texts.push(text.into_iter().collect());
     }
-    for _ in 0..30 {
+    for _ in 0..250 {
         let digits: Vec<usize> = (0..9).map(|_| random.below(10)).collect();
         let sum: usize = digits.iter().zip((2..=10).rev()).map(|(digit, weight)| digit * weight).sum();
         let check = (11 - sum % 11) % 11;
