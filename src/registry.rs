@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use wayleave_connector_api::Connector;
-use wayleave_connector_postgres::{PostgresConnector, PostgresOptions, TlsMode};
+use wayleave_connector_mysql::{MysqlConnector, MysqlOptions};
+use wayleave_connector_postgres::{PostgresConnector, PostgresOptions};
 use wayleave_connector_sqlite::{SqliteConnector, SqliteOptions};
 
 use crate::catalog::{Agencies, Agency, SubjectColumn};
@@ -26,8 +27,8 @@ fn open(agency: &AgencyConfig, config: &Config) -> Result<Agency, Error> {
             let options = PostgresOptions {
                 url: postgres.url.expose().to_owned(),
                 tls: match postgres.tls {
-                    Tls::Require => TlsMode::Require,
-                    Tls::Disable => TlsMode::Disable,
+                    Tls::Require => wayleave_connector_postgres::TlsMode::Require,
+                    Tls::Disable => wayleave_connector_postgres::TlsMode::Disable,
                 },
                 ca_file: postgres.ca_file.clone(),
                 max_connections: agency.max_connections,
@@ -37,6 +38,22 @@ fn open(agency: &AgencyConfig, config: &Config) -> Result<Agency, Error> {
                 divide_from_bytes: PostgresOptions::DIVIDE_FROM_BYTES,
             };
             let connector = PostgresConnector::new(options)
+                .map_err(|error| Error::Source { agency: agency.name.clone(), source: Arc::new(error) })?;
+            Arc::new(connector)
+        }
+        ConnectorConfig::Mysql(mysql) => {
+            let options = MysqlOptions {
+                url: mysql.url.expose().to_owned(),
+                tls: match mysql.tls {
+                    Tls::Require => wayleave_connector_mysql::TlsMode::Require,
+                    Tls::Disable => wayleave_connector_mysql::TlsMode::Disable,
+                },
+                ca_file: mysql.ca_file.clone(),
+                max_connections: agency.max_connections,
+                connect_timeout_ms: config.limits.connect_timeout_ms,
+                statement_timeout_ms: agency.statement_timeout_ms,
+            };
+            let connector = MysqlConnector::new(options)
                 .map_err(|error| Error::Source { agency: agency.name.clone(), source: Arc::new(error) })?;
             Arc::new(connector)
         }

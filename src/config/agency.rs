@@ -5,10 +5,12 @@ use std::path::PathBuf;
 
 use wayleave_connector_api::TableName;
 
-use super::postgres_url::{Reach, UrlFault, reach};
+use super::postgres_url::{Reach, UrlFault};
 use super::read::{LONGEST_TIMEOUT_MS, Surroundings, exactly_one};
 use super::subject::read_subject;
-use super::{AgencyConfig, ConnectorConfig, PostgresConfig, Secret, SubjectConfig, TableConfig, Tls};
+use super::{
+    AgencyConfig, ConnectorConfig, Secret, ServerConfig, SubjectConfig, TableConfig, Tls, mysql_url, postgres_url,
+};
 use crate::diagnostic::Diagnostic;
 use crate::diagnostic::document::{Entry, Key, Table};
 use crate::names::parse_table_name;
@@ -38,11 +40,34 @@ const DEFAULT_STATEMENT_TIMEOUT_MS: u64 = 60_000;
 #[derive(Clone, Copy)]
 enum ConnectorKind {
     Postgres,
+    Mysql,
     Sqlite,
 }
 
-const CONNECTORS: [(&str, ConnectorKind); 2] =
-    [("postgres", ConnectorKind::Postgres), ("sqlite", ConnectorKind::Sqlite)];
+const CONNECTORS: [(&str, ConnectorKind); 4] = [
+    ("postgres", ConnectorKind::Postgres),
+    ("mysql", ConnectorKind::Mysql),
+    ("mariadb", ConnectorKind::Mysql),
+    ("sqlite", ConnectorKind::Sqlite),
+];
+
+/// What the URL of one kind of server looks like, and where one leads.
+struct UrlKind {
+    product: &'static str,
+    example: &'static str,
+    reach: fn(&str) -> Result<Reach, UrlFault>,
+}
+
+const POSTGRES_URL: UrlKind = UrlKind {
+    product: "a PostgreSQL database",
+    example: "postgres://user:password@host:5432/database",
+    reach: postgres_url::reach,
+};
+const MYSQL_URL: UrlKind = UrlKind {
+    product: "a MariaDB or MySQL server",
+    example: "mysql://user:password@host:3306/database",
+    reach: mysql_url::reach,
+};
 
 pub(super) fn read_agencies(
     entry: &Entry<'_>,
@@ -60,7 +85,8 @@ fn read_agency(entry: &Entry<'_>, surroundings: Surroundings<'_>) -> Option<Agen
     let title = table.optional("title").map(|entry| entry.text());
     let connector = table.required("connector").and_then(|entry| entry.one_of(&CONNECTORS));
     let connector = connector.and_then(|kind| match kind.value {
-        ConnectorKind::Postgres => read_postgres(&table, surroundings),
+        ConnectorKind::Postgres => read_server(&table, &POSTGRES_URL, surroundings).map(ConnectorConfig::Postgres),
+        ConnectorKind::Mysql => read_server(&table, &MYSQL_URL, surroundings).map(ConnectorConfig::Mysql),
         ConnectorKind::Sqlite => read_sqlite(&table, surroundings),
     });
     let max_connections = match table.optional("max_connections") {
@@ -109,8 +135,9 @@ fn is_catalog_name(name: &str) -> bool {
         && name.chars().all(|one| one.is_ascii_lowercase() || one.is_ascii_digit() || one == '_' || one == '-')
 }
 
-fn read_postgres(table: &Table<'_>, surroundings: Surroundings<'_>) -> Option<ConnectorConfig> {
-    refuse_keys(table, &["path"], "`postgres` is reached by a URL", "write `url`, `url_env` or `url_file` instead");
+fn read_server(table: &Table<'_>, kind: &UrlKind, surroundings: Surroundings<'_>) -> Option<ServerConfig> {
+    let reason = format!("{} is reached by a URL", kind.product);
+    refuse_keys(table, &["path"], &reason, "write `url`, `url_env` or `url_file` instead");
     let ca_file = table.optional("ca_file").map(|entry| surroundings.existing_file(&entry));
     let written_tls =
         table.optional("tls").map(|entry| entry.one_of(&[("require", Tls::Require), ("disable", Tls::Disable)]));
@@ -120,7 +147,7 @@ fn read_postgres(table: &Table<'_>, surroundings: Surroundings<'_>) -> Option<Co
     };
     let entry = exactly_one(table, &["url", "url_env", "url_file"])?;
     let url = read_url(&entry, surroundings)?;
-    let reach = reach(url.expose()).map_err(|fault| report_fault(&entry, fault)).ok()?;
+    let reach = (kind.reach)(url.expose()).map_err(|fault| report_fault(&entry, kind, fault)).ok()?;
     let tls = match (written_tls, reach) {
         (Some(written), reach) => {
             let written = written?;
@@ -145,7 +172,7 @@ fn read_postgres(table: &Table<'_>, surroundings: Surroundings<'_>) -> Option<Co
         Some(ca_file) => Some(ca_file?),
         None => None,
     };
-    Some(ConnectorConfig::Postgres(PostgresConfig { url, tls, ca_file }))
+    Some(ServerConfig { url, tls, ca_file })
 }
 
 fn read_sqlite(table: &Table<'_>, surroundings: Surroundings<'_>) -> Option<ConnectorConfig> {
@@ -188,19 +215,20 @@ fn read_url(entry: &Entry<'_>, surroundings: Surroundings<'_>) -> Option<Secret>
     Some(Secret::new(url.trim()))
 }
 
-fn report_fault(entry: &Entry<'_>, fault: UrlFault) {
+fn report_fault(entry: &Entry<'_>, kind: &UrlKind, fault: UrlFault) {
+    let example = format!("a URL looks like `{}`", kind.example);
     match fault {
-        UrlFault::Scheme => entry.report(
-            format!("`{}` does not give the URL of a PostgreSQL database", entry.key()),
-            "a URL looks like `postgres://user:password@host:5432/database`",
-        ),
-        UrlFault::Host => entry.report(
-            format!("the URL that `{}` gives names no host", entry.key()),
-            "a URL looks like `postgres://user:password@host:5432/database`",
-        ),
+        UrlFault::Scheme => {
+            entry.report(format!("`{}` does not give the URL of {}", entry.key(), kind.product), example);
+        }
+        UrlFault::Host => entry.report(format!("the URL that `{}` gives names no host", entry.key()), example),
         UrlFault::TlsParameter => entry.report(
             format!("the URL that `{}` gives sets TLS itself", entry.key()),
             "take `sslmode` and its like out of the URL and write `tls` and `ca_file` here",
+        ),
+        UrlFault::Parameter => entry.report(
+            format!("the URL that `{}` gives has parameters", entry.key()),
+            "take `?` and what follows out of the URL; for TLS write `tls` and `ca_file` here",
         ),
     }
 }

@@ -13,6 +13,7 @@ use crate::names::{QualifiedColumn, QualifiedTable};
 
 mod agency;
 mod limits;
+mod mysql_url;
 mod postgres_url;
 mod read;
 mod secret;
@@ -91,12 +92,17 @@ pub struct AgencyConfig {
 /// Which connector reads the agency's database, and how it gets there.
 #[derive(Clone, Debug)]
 pub enum ConnectorConfig {
-    Postgres(PostgresConfig),
-    Sqlite { path: PathBuf },
+    Postgres(ServerConfig),
+    /// MariaDB as well.
+    Mysql(ServerConfig),
+    Sqlite {
+        path: PathBuf,
+    },
 }
 
+/// A server at the end of a network.
 #[derive(Clone, Debug)]
-pub struct PostgresConfig {
+pub struct ServerConfig {
     pub url: Secret,
     pub tls: Tls,
     /// A PEM file of the authorities to trust instead of the system's; it exists.

@@ -17,6 +17,8 @@ pub(super) enum UrlFault {
     Scheme,
     Host,
     TlsParameter,
+    /// Any parameter at all, where the connector sets all of them itself.
+    Parameter,
 }
 
 pub(super) fn reach(url: &str) -> Result<Reach, UrlFault> {

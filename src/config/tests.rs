@@ -3,7 +3,7 @@ use std::path::Path;
 use wayleave_connector_api::{Form, KeyFormat, Scheme, TableName};
 
 use super::read::read;
-use super::{Config, ConnectorConfig, PostgresConfig, Tls};
+use super::{Config, ConnectorConfig, ServerConfig, Tls};
 use crate::diagnostic::Diagnostics;
 
 const TOP: &str = "policies = \"policies\"\n[audit]\ndirectory = \"audit\"\n";
@@ -49,7 +49,7 @@ fn with_agency(lines: &str) -> String {
     format!("{TOP}[agency.health]\n{lines}\n")
 }
 
-fn postgres(lines: &str) -> PostgresConfig {
+fn postgres(lines: &str) -> ServerConfig {
     let config = parse(&with_agency(&format!("connector = \"postgres\"\n{lines}"))).unwrap();
     match config.agencies["health"].connector.clone() {
         ConnectorConfig::Postgres(postgres) => postgres,

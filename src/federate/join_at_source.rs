@@ -5,7 +5,7 @@ use std::sync::Arc;
 use datafusion::common::{JoinSide, NullEquality, ScalarValue};
 use datafusion::logical_expr::{Expr, Join, JoinType};
 use wayleave_connector_api as source;
-use wayleave_connector_api::{Dialect, JoinKind, NotIn, OutputColumn, Relation, SemiKind, SetKind};
+use wayleave_connector_api::{Dialect, JoinKind, NotIn, OutputColumn, Relation, SemiKind, SetKind, Support};
 
 use super::carve::exact;
 use super::estimate;
@@ -46,6 +46,9 @@ fn plain(join: &Join, left: &Piece, right: &Piece) -> Result<(Relation, f64), Ke
         JoinType::Full => JoinKind::Full,
         _ => JoinKind::Inner,
     };
+    if let Support::Local { reason } | Support::Superset { reason } = left.agency.dialect().join_support(kind) {
+        return Err(KeptHere(reason.to_owned()));
+    }
     if is_product {
         let grows = match kind {
             JoinKind::Inner => !at_most_one_row(&left.relation) && !at_most_one_row(&right.relation),

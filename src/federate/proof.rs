@@ -10,7 +10,7 @@ use datafusion::sql::sqlparser::ast::{
     BinaryOperator, Expr, ObjectName, Query, Select, SetExpr, Statement, TableFactor, Top, TopQuantity, Visit, Visitor,
 };
 use datafusion::sql::sqlparser::dialect::{
-    Dialect, GenericDialect, MsSqlDialect, PostgreSqlDialect, Precedence, SQLiteDialect,
+    Dialect, GenericDialect, MsSqlDialect, MySqlDialect, PostgreSqlDialect, Precedence, SQLiteDialect,
 };
 use datafusion::sql::sqlparser::parser::{Parser, ParserError};
 use datafusion::sql::sqlparser::tokenizer::Token;
@@ -32,7 +32,8 @@ pub(super) fn prove(sql: &str, agency: &Agency, origins: &[Origin], obligations:
     let unproven = |table: String| Error::Unproven { agency: agency.name.clone(), table };
     // A place that still waits for keys is empty, which no parser takes: any key will do for the proof.
     let sql = sql.replace("IN (/* join keys, known when the query runs */)", "IN ('')");
-    if agency.dialect().name() == "sqlserver" && !transact_sql::reads_one_way(&sql) {
+    let name = agency.dialect().name();
+    if !reads_one_way(name, &sql) || (name == "sqlserver" && !transact_sql::reads_one_way(&sql)) {
         return Err(unproven("a statement".to_owned()));
     }
     let statements = Parser::parse_sql(dialect.as_ref(), &sql).map_err(|_| unproven("a statement".to_owned()))?;
@@ -72,8 +73,34 @@ fn parser_for(name: &str) -> Box<dyn Dialect> {
         "postgresql" => Box::new(PostgreSqlDialect {}),
         "sqlite" => Box::new(SqliteSql),
         "sqlserver" => Box::new(MsSqlDialect {}),
+        "mysql" => Box::new(MySqlDialect {}),
         _ => Box::new(GenericDialect {}),
     }
+}
+
+/// Whether a text means the same whatever a session of its database is set to. To MariaDB and MySQL a backslash in a text and
+/// double quotes are what the session says, and a comment may be a part of the statement: our generator writes none of them.
+fn reads_one_way(name: &str, sql: &str) -> bool {
+    if name != "mysql" {
+        return true;
+    }
+    let mut quote = None;
+    let mut previous = ' ';
+    for character in sql.chars() {
+        match (quote, character) {
+            (Some('\''), '\\') => return false,
+            // A doubled quote ends one and begins the next.
+            (Some(open), _) if open == character => quote = None,
+            (Some(_), _) => {}
+            (None, '\'' | '`') => quote = Some(character),
+            (None, '"' | '\\' | '#') => return false,
+            (None, '*') if previous == '/' => return false,
+            (None, '-') if previous == '-' => return false,
+            (None, _) => {}
+        }
+        previous = if quote.is_some() { ' ' } else { character };
+    }
+    quote.is_none()
 }
 
 /// SQLite's SQL with its GLOB operator, which the parser's own dialect lacks.
@@ -296,6 +323,7 @@ mod tests {
         Collation, Column, ColumnType, Connector, Divisible, Fragment, Relation, Scan, ScanReason, Slice,
         render_policy_conjuncts,
     };
+    use wayleave_connector_mysql::{MysqlConnector, MysqlOptions};
     use wayleave_connector_postgres::{PostgresConnector, PostgresOptions, TlsMode};
     use wayleave_connector_sqlite::{SqliteConnector, SqliteOptions};
 
@@ -426,6 +454,135 @@ mod tests {
         };
         assert_eq!(proven(&demanded), [true, true]);
         assert_eq!(proven(&scan(Vec::new())), [false, false]);
+    }
+
+    /// Everything that MariaDB's dialect writes is read again to the letter, and nothing that a session could read otherwise.
+    #[test]
+    fn in_mariadb_each_expression_of_policys_is_found_again() {
+        use wayleave_connector_api::{
+            CompareOp, DatePart, DateUnit, Expr, Form, KeyFormat, Mask, Scheme, TextFunction, TrimSide, Value,
+        };
+        let options = MysqlOptions {
+            url: "mysql://u@localhost/d".to_owned(),
+            tls: wayleave_connector_mysql::TlsMode::Disable,
+            ca_file: None,
+            max_connections: 1,
+            connect_timeout_ms: 1,
+            statement_timeout_ms: 1,
+        };
+        let connector: Arc<dyn Connector> = Arc::new(MysqlConnector::new(options).unwrap());
+        let column = |name: &str, source_type: &str, data_type: DataType| Column {
+            name: name.to_owned(),
+            source_type: source_type.to_owned(),
+            column_type: ColumnType::Readable(data_type),
+            nullable: true,
+            collation: if source_type.contains("collate") { Collation::Loose } else { Collation::Binary },
+        };
+        let moment = DataType::Timestamp(datafusion::arrow::datatypes::TimeUnit::Microsecond, None);
+        let columns = vec![
+            column("na`me", "varchar(30) collate latin1_swedish_ci", DataType::Utf8),
+            column("flag", "tinyint(1)", DataType::Boolean),
+            column("at", "datetime", moment.clone()),
+            column("n", "int(11)", DataType::Int32),
+        ];
+        let boxed = |index: usize| Box::new(Expr::Column(index));
+        let text = |text: &str| Expr::Literal(Value::Text(text.to_owned()));
+        let of_text = |function| Expr::OfText { function, expr: boxed(0) };
+        let key = |form| Expr::CanonicalKey {
+            expr: boxed(0),
+            format: KeyFormat { scheme: Scheme::NhsNumber, form, assured: false },
+        };
+        let date = |microseconds| Expr::Literal(Value::Timestamp { microseconds, zoned: false });
+        let texts = ["O'Brien", "back\\slash", "'", "\0", "--", "/*! 1 */", "#", "日本"];
+        let mut policy: Vec<Expr> = texts.iter().map(|value| Expr::equal(Expr::Column(0), text(value))).collect();
+        policy.extend([
+            Expr::Column(1),
+            Expr::Not(boxed(1)),
+            Expr::InList {
+                expr: boxed(0),
+                list: texts.iter().map(|t| Value::Text((*t).to_owned())).collect(),
+                negated: false,
+            },
+            Expr::InList { expr: boxed(3), list: vec![Value::Int32(-1), Value::Int32(2)], negated: true },
+            Expr::Like { expr: boxed(0), pattern: "50\\%!_%".to_owned(), negated: true },
+            Expr::IsNotNull(Box::new(key(Form::Mixed))),
+            Expr::IsNotNull(Box::new(key(Form::Spaced))),
+            Expr::compare(CompareOp::Less, Expr::DateOf(boxed(0)), Expr::Literal(Value::Date(-1))),
+            Expr::compare(CompareOp::Greater, Expr::Column(2), date(-1)),
+            Expr::equal(of_text(TextFunction::Trim(TrimSide::Both)), text("x")),
+            Expr::equal(of_text(TextFunction::Substring { start: -2, length: Some(5) }), text("x")),
+            Expr::equal(of_text(TextFunction::Left(-3)), text("x")),
+            Expr::equal(of_text(TextFunction::Replace { from: "\\".to_owned(), to: "'".to_owned() }), text("x")),
+            Expr::equal(of_text(TextFunction::Position("a".to_owned())), Expr::Literal(Value::Int32(1))),
+            Expr::equal(Expr::Mask { expr: boxed(0), mask: Mask::OutwardPostcode }, text("TQ1")),
+            Expr::equal(Expr::Mask { expr: boxed(0), mask: Mask::LastCharacters(3) }, text("***abc")),
+            Expr::equal(Expr::DatePart { part: DatePart::Week, expr: boxed(2) }, Expr::Literal(Value::Int32(1))),
+            Expr::equal(Expr::Truncate { to: DateUnit::Quarter, expr: boxed(2) }, date(0)),
+            Expr::equal(Expr::Truncate { to: DateUnit::Week, expr: boxed(2) }, date(0)),
+            Expr::equal(Expr::Coalesce(vec![Expr::Column(2), Expr::Literal(Value::Null(moment))]), date(0)),
+            Expr::equal(
+                Expr::Arithmetic {
+                    op: wayleave_connector_api::ArithmeticOp::Divide,
+                    left: Box::new(Expr::Widen { expr: boxed(3), to: DataType::Int64 }),
+                    right: Box::new(Expr::Literal(Value::Int64(-2))),
+                    data_type: DataType::Int64,
+                },
+                Expr::Literal(Value::Int64(-3)),
+            ),
+            Expr::equal(
+                Expr::Widen { expr: boxed(3), to: DataType::Decimal128(12, 2) },
+                Expr::Literal(Value::Decimal128 { unscaled: -150, precision: 12, scale: 2 }),
+            ),
+            Expr::equal(
+                Expr::Concat(vec![Expr::Column(0), Expr::Widen { expr: boxed(3), to: DataType::Utf8 }]),
+                text("x"),
+            ),
+        ]);
+        let scan = |policy: Vec<Expr>| Scan {
+            table: TableName::new("main", "pati`ents"),
+            columns: columns.clone(),
+            outputs: vec![Expr::Column(0)],
+            policy,
+            lookups: Vec::new(),
+            keys: None,
+            reason: ScanReason::Released { agreement: "A".to_owned() },
+        };
+        let agency = Agency::new("health", None, Arc::clone(&connector), BTreeMap::new());
+        let schema = Arc::new(Schema::new(vec![Field::new("c1", DataType::Utf8, true)]));
+        let sql_of = |scan: Scan| {
+            let fragment = Fragment { root: Relation::Scan(Box::new(scan)), schema: Arc::clone(&schema) };
+            wayleave_connector_api::render_fragment(
+                connector.dialect(),
+                &fragment,
+                None,
+                wayleave_connector_api::Audience::Source,
+            )
+        };
+        let full = scan(policy.clone());
+        let obligation =
+            |conjuncts: Vec<String>| Obligation { agency: "health".to_owned(), table: full.table.clone(), conjuncts };
+        let conjuncts = render_policy_conjuncts(connector.dialect(), &full);
+        let sql = sql_of(full.clone());
+        prove(&sql, &agency, &[], &[obligation(conjuncts.clone())]).unwrap_or_else(|error| panic!("{error:?}: {sql}"));
+        for index in 0..policy.len() {
+            let mut fewer = policy.clone();
+            fewer.remove(index);
+            let sql = sql_of(scan(fewer));
+            assert!(prove(&sql, &agency, &[], &[obligation(conjuncts.clone())]).is_err(), "{index}: {sql}");
+        }
+        let plain = sql_of(scan(Vec::new()));
+        let bare = |sql: &str| prove(sql, &agency, &[], &[obligation(Vec::new())]).is_ok();
+        assert!(bare(&plain));
+        for added in [
+            " WHERE `b`.`c` = '\\'",
+            " WHERE `b`.`c` = \"x\"",
+            " /*! FOR UPDATE */",
+            " -- x",
+            " # x",
+            " WHERE 1 = 1 /* x */",
+        ] {
+            assert!(!bare(&format!("{plain}{added}")), "{added}");
+        }
     }
 
     #[test]

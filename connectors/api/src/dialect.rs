@@ -6,7 +6,8 @@
 use arrow::datatypes::DataType;
 
 use crate::{
-    Aggregate, AggregateFunction, ArithmeticOp, CompareOp, DatePart, DateUnit, Expr, Form, Frame, KeyFormat, Mask,
+    Aggregate, AggregateFunction, ArithmeticOp, CompareOp, DatePart, DateUnit, Expr, Form, Frame, JoinKind, KeyFormat,
+    Mask,
     NullsOrder, OutputColumn, Slice, SortDirection, TextFunction, Value, WindowCall,
 };
 
@@ -122,6 +123,11 @@ pub trait Dialect: Send + Sync + std::fmt::Debug {
 
     /// What becomes of grouping by an expression of this output.
     fn group_support(&self, output: &OutputColumn) -> Support;
+
+    /// What becomes of a join of this kind.
+    fn join_support(&self, _kind: JoinKind) -> Support {
+        Support::Exact
+    }
 
     fn quote_identifier(&self, name: &str) -> String {
         format!("\"{}\"", name.replace('"', "\"\""))

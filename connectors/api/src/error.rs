@@ -32,6 +32,11 @@ pub enum ConnectorError {
 }
 
 impl ConnectorError {
+    /// The end of a reader that panicked: its result is no short one.
+    pub fn broken_off() -> Self {
+        Self::Protocol { reason: "the reader of the result broke off".to_owned() }
+    }
+
     /// The stable code of the cause, the same in every surface.
     pub fn code(&self) -> &'static str {
         match self {

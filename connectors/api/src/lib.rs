@@ -26,6 +26,7 @@ mod fragment;
 mod function;
 mod range;
 mod render;
+mod rows;
 mod subject;
 mod value;
 mod window;
@@ -45,6 +46,7 @@ pub use fragment::{
 pub use function::{DatePart, DateUnit, TextFunction, TrimSide, widens};
 pub use range::{Range, arithmetic_support};
 pub use render::{Audience, render_fragment, render_policy_conjuncts};
+pub use rows::Rows;
 pub use subject::{Form, KeyFormat, Scheme};
 pub use value::Value;
 pub use window::{Frame, FrameBound, FrameUnits, WindowCall, WindowFunction};

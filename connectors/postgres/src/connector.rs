@@ -6,14 +6,14 @@ use async_trait::async_trait;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use wayleave_connector_api::{
-    BatchStream, Connector, ConnectorError, Dialect, Divisible, ServerInfo, SourceIdentity, Statement, Table,
+    BatchStream, Connector, ConnectorError, Dialect, Divisible, Rows, ServerInfo, SourceIdentity, Statement, Table,
     TableName, TableSummary,
 };
 
 use crate::decode::Decoder;
 use crate::parts::{self, Division, Extent};
 use crate::pool::{Lease, Origin, Pool};
-use crate::reading::{Rows, Sink, commit, copy};
+use crate::reading::{Sink, commit, copy};
 use crate::{PostgresDialect, PostgresOptions, TlsMode, introspect};
 
 /// One agency's PostgreSQL server.

@@ -21,7 +21,7 @@ use wayleave_connector_api::{ConnectorError, Dialect, Divisible, Slice, Statemen
 use crate::PostgresDialect;
 use crate::decode::Decoder;
 use crate::pool::{Lease, Pool};
-use crate::reading::{Sink, broken_off, commit, copy};
+use crate::reading::{Sink, commit, copy};
 
 /// Into how many slices the smallest table that is divided falls; larger ones have more, of the same size.
 const SLICES: u64 = 8;
@@ -140,7 +140,7 @@ impl Division {
                 if work.engaged() == tally.finished {
                     break;
                 }
-                let Some(ended) = helpers.join_next().await else { return Err(broken_off()) };
+                let Some(ended) = helpers.join_next().await else { return Err(ConnectorError::broken_off()) };
                 tally.add(ended)?;
                 continue;
             };
@@ -189,7 +189,7 @@ struct Tally {
 impl Tally {
     fn add(&mut self, ended: Result<Result<Ending, ConnectorError>, JoinError>) -> Result<(), ConnectorError> {
         // INVARIANT: a reader that broke off never looks like a short, successful result.
-        match ended.map_err(|_panicked| broken_off())?? {
+        match ended.map_err(|_panicked| ConnectorError::broken_off())?? {
             Ending::Finished => self.finished += 1,
             Ending::NotNow => {}
             Ending::Unable => self.unable = true,

@@ -1,21 +1,15 @@
-//! A result on its way: from a leased connection through the decoder to whoever takes the batches.
+//! A result on its way: from a leased connection through the decoder to [`Rows`](wayleave_connector_api::Rows).
 
-use std::pin::Pin;
-use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use arrow::array::RecordBatch;
-use futures::{FutureExt, Stream, StreamExt};
+use futures::{FutureExt, StreamExt};
 use tokio::sync::{mpsc, watch};
-use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use wayleave_connector_api::ConnectorError;
 
 use crate::decode::Decoder;
 use crate::pool::{Lease, SILENCE_GRACE, statement_error};
-
-/// Batches that wait for the consumer, beside the one that is being read.
-const BATCHES_AHEAD: usize = 2;
 
 /// What a reader that is wanted elsewhere holds at most, to read to an end before it goes.
 const HELD_BYTES: usize = 32 << 20;
@@ -114,56 +108,4 @@ impl Sink {
         }
         Ok(())
     }
-}
-
-/// The result's batches, then how the reader ended.
-pub(crate) struct Rows {
-    receiver: mpsc::Receiver<RecordBatch>,
-    /// `None` once its end was told.
-    reader: Option<JoinHandle<Result<(), ConnectorError>>>,
-}
-
-impl Rows {
-    /// Runs the reader as a task of its own, so that reading and decoding go on while the consumer works.
-    pub(crate) fn read_by<F>(reader: impl FnOnce(mpsc::Sender<RecordBatch>) -> F) -> Self
-    where
-        F: Future<Output = Result<(), ConnectorError>> + Send + 'static,
-    {
-        let (sender, receiver) = mpsc::channel(BATCHES_AHEAD);
-        Self { receiver, reader: Some(tokio::spawn(reader(sender))) }
-    }
-}
-
-impl Stream for Rows {
-    type Item = Result<RecordBatch, ConnectorError>;
-
-    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        match self.receiver.poll_recv(context) {
-            Poll::Pending => return Poll::Pending,
-            Poll::Ready(Some(batch)) => return Poll::Ready(Some(Ok(batch))),
-            Poll::Ready(None) => {}
-        }
-        let Some(reader) = self.reader.as_mut() else { return Poll::Ready(None) };
-        let ended = std::task::ready!(Pin::new(reader).poll(context));
-        self.reader = None;
-        Poll::Ready(match ended {
-            Ok(Ok(())) => None,
-            Ok(Err(error)) => Some(Err(error)),
-            // INVARIANT: a reader that broke off never looks like a short, successful result.
-            Err(_panicked) => Some(Err(broken_off())),
-        })
-    }
-}
-
-impl Drop for Rows {
-    fn drop(&mut self) {
-        if let Some(reader) = &self.reader {
-            // Its lease goes with it, which cancels the statement and closes the connection.
-            reader.abort();
-        }
-    }
-}
-
-pub(crate) fn broken_off() -> ConnectorError {
-    ConnectorError::Protocol { reason: "the reader of the result broke off".to_owned() }
 }

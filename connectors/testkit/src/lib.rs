@@ -12,10 +12,15 @@
 )]
 
 pub mod contract;
+mod mariadb_client;
+mod mariadb_server;
 mod postgres_client;
 mod postgres_server;
+mod process;
 mod proxy;
 
+pub use mariadb_client::MariadbClient;
+pub use mariadb_server::MariadbServer;
 pub use postgres_client::PostgresClient;
 pub use postgres_server::PostgresServer;
 pub use proxy::Proxy;

@@ -6,8 +6,7 @@
 use std::fmt::Write as _;
 use std::fs;
 use std::io::Write as _;
-use std::net::TcpListener;
-use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
+use std::os::unix::fs::chown;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
@@ -19,6 +18,7 @@ use tempfile::TempDir;
 use tokio_postgres::{NoTls, SimpleQueryMessage};
 
 use crate::PostgresClient;
+use crate::process::{free_port, make_certificates, run, server_owner, write_file};
 
 const SUPERUSER: &str = "wayleave";
 const PASSWORD: &str = "password";
@@ -88,7 +88,7 @@ impl PostgresServer {
             .prefix("wayleave-postgres-")
             .tempdir()
             .map_err(|error| format!("no temporary directory: {error}"))?;
-        let owner = server_owner(directory.path())?;
+        let owner = server_owner(directory.path(), &["postgres"])?;
         let mut server = Self { programs, owner, directory, port: 0, encryption, keeper: None };
         server.initialise()?;
         let mut failure = String::new();
@@ -243,7 +243,7 @@ impl PostgresServer {
             .arg(&password_file);
         run(initdb)?;
         if self.encryption == Encryption::On {
-            self.make_certificates()?;
+            make_certificates(self.directory.path(), self.owner)?;
         }
         let mut settings = String::from(
             "listen_addresses = '127.0.0.1'\nmax_connections = 100\nfsync = off\n\
@@ -259,32 +259,6 @@ impl PostgresServer {
         }
         let path = root.join("data/postgresql.auto.conf");
         write_file(&path, &settings, self.owner)
-    }
-
-    /// An authority and a certificate it signed: rustls takes no authority's certificate as a server's own.
-    fn make_certificates(&self) -> Result<(), String> {
-        let root = self.directory.path();
-        let settings = "[req]\ndistinguished_name = name\nprompt = no\n[name]\nCN = wayleave test\n\
-                        [authority]\nbasicConstraints = critical, CA:TRUE\nkeyUsage = keyCertSign\n\
-                        subjectKeyIdentifier = hash\n\
-                        [server]\nbasicConstraints = critical, CA:FALSE\n\
-                        subjectAltName = DNS:localhost, IP:127.0.0.1\n";
-        write_file(&root.join("openssl.cnf"), settings, self.owner)?;
-        let key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-config", "openssl.cnf"];
-        let mut authority = self.command(Path::new("openssl"));
-        authority.args(["req", "-x509", "-days", "2", "-extensions", "authority"]).args(key);
-        authority.args(["-keyout", "ca.key", "-out", "ca.crt"]);
-        run(authority)?;
-        let mut request = self.command(Path::new("openssl"));
-        request.arg("req").args(key).args(["-subj", "/CN=localhost", "-keyout", "server.key", "-out", "server.csr"]);
-        run(request)?;
-        let mut certificate = self.command(Path::new("openssl"));
-        certificate
-            .args(["x509", "-req", "-days", "2", "-in", "server.csr", "-CA", "ca.crt", "-CAkey", "ca.key"])
-            .args(["-CAcreateserial", "-extfile", "openssl.cnf", "-extensions", "server", "-out", "server.crt"]);
-        run(certificate)?;
-        fs::set_permissions(root.join("server.key"), fs::Permissions::from_mode(0o600))
-            .map_err(|error| format!("the server's key: {error}"))
     }
 
     fn launch(&mut self) -> Result<(), String> {
@@ -360,48 +334,6 @@ fn newest_programs() -> Result<PathBuf, String> {
         .max()
         .map(|(_, programs)| programs)
         .ok_or_else(|| format!("no PostgreSQL server under `{ROOT}`"))
-}
-
-/// PostgreSQL refuses to run as root: there the user `postgres` runs it and owns the directory. `None` is ourselves.
-fn server_owner(directory: &Path) -> Result<Option<(u32, u32)>, String> {
-    let metadata = fs::metadata(directory).map_err(|error| error.to_string())?;
-    if metadata.uid() != 0 {
-        return Ok(None);
-    }
-    let passwd = fs::read_to_string("/etc/passwd").map_err(|error| format!("`/etc/passwd`: {error}"))?;
-    let owner = passwd.lines().find_map(|line| {
-        let mut fields = line.split(':');
-        if fields.next() != Some("postgres") {
-            return None;
-        }
-        Some((fields.nth(1)?.parse().ok()?, fields.next()?.parse().ok()?))
-    });
-    let (user, group) = owner.ok_or("PostgreSQL does not run as root, and there is no user `postgres`")?;
-    chown(directory, Some(user), Some(group)).map_err(|error| error.to_string())?;
-    Ok(Some((user, group)))
-}
-
-fn free_port() -> Result<u16, String> {
-    let listener = TcpListener::bind("127.0.0.1:0").map_err(|error| error.to_string())?;
-    listener.local_addr().map(|address| address.port()).map_err(|error| error.to_string())
-}
-
-fn write_file(path: &Path, text: &str, owner: Option<(u32, u32)>) -> Result<(), String> {
-    let told = |error: std::io::Error| format!("`{}`: {error}", path.display());
-    fs::write(path, text).map_err(told)?;
-    if let Some((user, group)) = owner {
-        chown(path, Some(user), Some(group)).map_err(told)?;
-    }
-    Ok(())
-}
-
-fn run(mut command: Command) -> Result<(), String> {
-    let program = command.get_program().to_string_lossy().into_owned();
-    let output = command.output().map_err(|error| format!("`{program}` cannot be started: {error}"))?;
-    if output.status.success() {
-        return Ok(());
-    }
-    Err(format!("`{program}` failed: {}", String::from_utf8_lossy(&output.stderr)))
 }
 
 pub(crate) fn text_of(error: tokio_postgres::Error) -> String {
