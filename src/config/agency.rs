@@ -9,7 +9,8 @@ use super::postgres_url::{Reach, UrlFault};
 use super::read::{LONGEST_TIMEOUT_MS, Surroundings, exactly_one};
 use super::subject::read_subject;
 use super::{
-    AgencyConfig, ConnectorConfig, Secret, ServerConfig, SubjectConfig, TableConfig, Tls, mysql_url, postgres_url,
+    AgencyConfig, ConnectorConfig, Secret, ServerConfig, SubjectConfig, TableConfig, Tls, TokenConfig, mysql_url,
+    postgres_url, sqlserver_url,
 };
 use crate::diagnostic::Diagnostic;
 use crate::diagnostic::document::{Entry, Key, Table};
@@ -21,6 +22,8 @@ const AGENCY_KEYS: &[Key] = &[
     Key::new("url_env", "url_env = \"HEALTH_URL\""),
     Key::new("url_file", "url_file = \"health.url\""),
     Key::new("path", "path = \"health.db\""),
+    Key::new("aad_token_file", "aad_token_file = \"token\""),
+    Key::new("aad_token_env", "aad_token_env = \"HEALTH_TOKEN\""),
     Key::new("title", "title = \"Torbay hospitals\""),
     Key::new("tls", "tls = \"require\""),
     Key::new("allow_plaintext", "allow_plaintext = true"),
@@ -41,13 +44,15 @@ const DEFAULT_STATEMENT_TIMEOUT_MS: u64 = 60_000;
 enum ConnectorKind {
     Postgres,
     Mysql,
+    SqlServer,
     Sqlite,
 }
 
-const CONNECTORS: [(&str, ConnectorKind); 4] = [
+const CONNECTORS: [(&str, ConnectorKind); 5] = [
     ("postgres", ConnectorKind::Postgres),
     ("mysql", ConnectorKind::Mysql),
     ("mariadb", ConnectorKind::Mysql),
+    ("sqlserver", ConnectorKind::SqlServer),
     ("sqlite", ConnectorKind::Sqlite),
 ];
 
@@ -68,6 +73,11 @@ const MYSQL_URL: UrlKind = UrlKind {
     example: "mysql://user:password@host:3306/database",
     reach: mysql_url::reach,
 };
+const SQLSERVER_URL: UrlKind = UrlKind {
+    product: "a SQL Server database",
+    example: "sqlserver://user:password@host:1433/database",
+    reach: sqlserver_url::reach,
+};
 
 pub(super) fn read_agencies(
     entry: &Entry<'_>,
@@ -87,6 +97,12 @@ fn read_agency(entry: &Entry<'_>, surroundings: Surroundings<'_>) -> Option<Agen
     let connector = connector.and_then(|kind| match kind.value {
         ConnectorKind::Postgres => read_server(&table, &POSTGRES_URL, surroundings).map(ConnectorConfig::Postgres),
         ConnectorKind::Mysql => read_server(&table, &MYSQL_URL, surroundings).map(ConnectorConfig::Mysql),
+        ConnectorKind::SqlServer => {
+            let token = read_token(&table, surroundings);
+            read_server(&table, &SQLSERVER_URL, surroundings)
+                .zip(token)
+                .map(|(server, token)| ConnectorConfig::SqlServer { server, token })
+        }
         ConnectorKind::Sqlite => read_sqlite(&table, surroundings),
     });
     let max_connections = match table.optional("max_connections") {
@@ -173,6 +189,21 @@ fn read_server(table: &Table<'_>, kind: &UrlKind, surroundings: Surroundings<'_>
         None => None,
     };
     Some(ServerConfig { url, tls, ca_file })
+}
+
+/// A token that logs in instead of the URL's user; `Some(None)` where there is none.
+fn read_token(table: &Table<'_>, surroundings: Surroundings<'_>) -> Option<Option<TokenConfig>> {
+    match (table.optional("aad_token_file"), table.optional("aad_token_env")) {
+        (None, None) => Some(None),
+        (Some(entry), None) => surroundings.existing_file(&entry).map(|file| Some(TokenConfig::File(file))),
+        (None, Some(entry)) => {
+            surroundings.variable(&entry).map(|token| Some(TokenConfig::Token(Secret::new(token.trim()))))
+        }
+        (Some(_), Some(entry)) => {
+            entry.report("the token is given twice", "write `aad_token_file` or `aad_token_env`, not both");
+            None
+        }
+    }
 }
 
 fn read_sqlite(table: &Table<'_>, surroundings: Surroundings<'_>) -> Option<ConnectorConfig> {

@@ -7,8 +7,7 @@ use arrow::datatypes::DataType;
 
 use crate::{
     Aggregate, AggregateFunction, ArithmeticOp, CompareOp, DatePart, DateUnit, Expr, Form, Frame, JoinKind, KeyFormat,
-    Mask,
-    NullsOrder, OutputColumn, Slice, SortDirection, TextFunction, Value, WindowCall,
+    Mask, NullsOrder, OutputColumn, Slice, SortDirection, TextFunction, Value, WindowCall,
 };
 
 /// What becomes of an expression at a source.

@@ -6,14 +6,14 @@ use arrow::array::RecordBatch;
 use async_trait::async_trait;
 use tokio::sync::mpsc;
 use wayleave_connector_api::{
-    BatchStream, Connector, ConnectorError, Dialect, ServerInfo, SourceIdentity, Statement, Table, TableName,
+    BatchStream, Connector, ConnectorError, Dialect, Rows, ServerInfo, SourceIdentity, Statement, Table, TableName,
     TableSummary,
 };
 
 use crate::decode::Decoder;
 use crate::driver::Collected;
 use crate::pool::{Lease, Origin, Pool};
-use crate::reading::{Reading, Rows};
+use crate::reading::Reading;
 use crate::statement::{marked, refuse_what_is_no_query};
 use crate::{SqlServerDialect, SqlServerOptions, TlsMode, introspect};
 

@@ -112,8 +112,10 @@ impl SqlServerOptions {
             return Err(wrong("`connect_timeout_ms` is 0: no connection could ever be made"));
         }
         let no_url = || wrong("the URL is not `sqlserver://user:password@host:port/database`");
-        let rest =
-            self.url.strip_prefix("sqlserver://").ok_or_else(|| wrong("the URL does not begin with `sqlserver://`"))?;
+        let rest = ["sqlserver://", "mssql://"]
+            .iter()
+            .find_map(|scheme| self.url.strip_prefix(scheme))
+            .ok_or_else(|| wrong("the URL does not begin with `sqlserver://`"))?;
         let (rest, query) = rest.split_once('?').map_or((rest, None), |(rest, query)| (rest, Some(query)));
         let (authority, database) = rest.split_once('/').ok_or_else(|| wrong("the URL names no database"))?;
         let (credentials, place) = match authority.split_once('@') {

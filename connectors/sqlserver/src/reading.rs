@@ -1,20 +1,12 @@
 //! A result on its way: from a leased connection through the decoder to whoever takes the batches.
 
-use std::pin::Pin;
-use std::task::{Context, Poll};
-
 use arrow::array::RecordBatch;
 use async_trait::async_trait;
-use futures::Stream;
 use tokio::sync::mpsc;
-use tokio::task::JoinHandle;
 use wayleave_connector_api::ConnectorError;
 
 use crate::decode::Decoder;
 use crate::driver::{Cell, Filled, Receiver};
-
-/// Batches that wait for the consumer, beside the one that is being read.
-const BATCHES_AHEAD: usize = 2;
 
 /// Receives one marked statement, see `statement`.
 pub(crate) struct Reading {
@@ -120,55 +112,5 @@ impl Receiver for Reading {
     async fn hand_over(&mut self) -> Result<(), ConnectorError> {
         let batch = self.decoder.batch()?;
         self.batches.send(batch).await.map_err(|_gone| ConnectorError::Cancelled)
-    }
-}
-
-/// The result's batches, then how the reader ended.
-pub(crate) struct Rows {
-    receiver: mpsc::Receiver<RecordBatch>,
-    /// `None` once its end was told.
-    reader: Option<JoinHandle<Result<(), ConnectorError>>>,
-}
-
-impl Rows {
-    /// Runs the reader as a task of its own, so that reading and decoding go on while the consumer works.
-    pub(crate) fn read_by<F>(reader: impl FnOnce(mpsc::Sender<RecordBatch>) -> F) -> Self
-    where
-        F: Future<Output = Result<(), ConnectorError>> + Send + 'static,
-    {
-        let (sender, receiver) = mpsc::channel(BATCHES_AHEAD);
-        Self { receiver, reader: Some(tokio::spawn(reader(sender))) }
-    }
-}
-
-impl Stream for Rows {
-    type Item = Result<RecordBatch, ConnectorError>;
-
-    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        match self.receiver.poll_recv(context) {
-            Poll::Ready(Some(batch)) => return Poll::Ready(Some(Ok(batch))),
-            Poll::Pending => return Poll::Pending,
-            Poll::Ready(None) => {}
-        }
-        let Some(reader) = self.reader.as_mut() else { return Poll::Ready(None) };
-        let ended = std::task::ready!(Pin::new(reader).poll(context));
-        self.reader = None;
-        Poll::Ready(match ended {
-            Ok(Ok(())) => None,
-            Ok(Err(error)) => Some(Err(error)),
-            // INVARIANT: a reader that broke off never looks like a short, successful result.
-            Err(_panicked) => {
-                Some(Err(ConnectorError::Protocol { reason: "the reader of the result broke off".to_owned() }))
-            }
-        })
-    }
-}
-
-impl Drop for Rows {
-    fn drop(&mut self) {
-        if let Some(reader) = &self.reader {
-            // Its lease goes with it, which closes the connection, and with it ends the statement.
-            reader.abort();
-        }
     }
 }
