@@ -6,8 +6,8 @@
 use arrow::datatypes::DataType;
 
 use crate::{
-    Aggregate, AggregateFunction, ArithmeticOp, CompareOp, DatePart, DateUnit, Expr, Form, KeyFormat, Mask, NullsOrder,
-    OutputColumn, Slice, SortDirection, TextFunction, Value, WindowCall,
+    Aggregate, AggregateFunction, ArithmeticOp, CompareOp, DatePart, DateUnit, Expr, Form, Frame, KeyFormat, Mask,
+    NullsOrder, OutputColumn, Slice, SortDirection, TextFunction, Value, WindowCall,
 };
 
 /// What becomes of an expression at a source.
@@ -48,12 +48,45 @@ pub enum NotIn {
     NotExists,
 }
 
+/// Whether a predicate may be neither true nor false.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unknown {
+    Possible,
+    Impossible,
+}
+
+/// Rows that a SELECT gives out of all that it could: so many (`None` is all) after so many others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cut {
+    pub fetch: Option<u64>,
+    pub skip: u64,
+    /// Whether the SELECT says in which order they stand.
+    pub ordered: bool,
+}
+
+/// A [`Cut`] as SQL: what follows the word SELECT, and what ends the statement.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CutSql {
+    pub start: String,
+    pub end: String,
+}
+
 /// A comparison that the renderer is about to write.
 #[derive(Clone, Copy, Debug)]
 pub struct Comparison<'a> {
     pub op: CompareOp,
     pub left: &'a str,
     pub right: &'a str,
+    pub left_operand: Operand<'a>,
+    pub right_operand: Operand<'a>,
+}
+
+/// What is known of one side of a comparison.
+#[derive(Clone, Copy, Debug)]
+pub struct Operand<'a> {
+    pub output: &'a OutputColumn,
+    /// The constant that it is.
+    pub literal: Option<&'a Value>,
 }
 
 /// Arithmetic that the renderer is about to write, with the types of its operands.
@@ -116,6 +149,32 @@ pub trait Dialect: Send + Sync + std::fmt::Debug {
         format!("{} {} {}", comparison.left, comparison.op.sql(), comparison.right)
     }
 
+    /// A predicate as a value, where the database tells the two apart.
+    fn truth_of(&self, predicate: &str, _unknown: Unknown) -> String {
+        predicate.to_owned()
+    }
+
+    /// A boolean value as a predicate, where the database tells the two apart.
+    fn predicate_of(&self, value: &str) -> String {
+        value.to_owned()
+    }
+
+    /// A text as part of another expression, where a column's own type or collation would keep it from that.
+    fn plain_text(&self, sql: &str, _output: &OutputColumn) -> String {
+        sql.to_owned()
+    }
+
+    /// What groups and distinguishes rows in the place of a value, where the database takes values for equal that differ:
+    /// equal for exactly those rows whose values are. `None` where it is the value itself.
+    fn distinct_key(&self, _sql: &str, _output: &OutputColumn) -> Option<String> {
+        None
+    }
+
+    /// The value whose [`Dialect::distinct_key`] this is.
+    fn of_distinct_key(&self, key: &str) -> String {
+        key.to_owned()
+    }
+
     /// Case-sensitive LIKE over a constant pattern in which `\` escapes.
     fn like(&self, text: &str, pattern: &str) -> String;
 
@@ -175,6 +234,11 @@ pub trait Dialect: Send + Sync + std::fmt::Debug {
         }
     }
 
+    /// What is aggregated, with the type in which the aggregate is computed.
+    fn aggregate_argument(&self, _function: AggregateFunction, sql: &str, _input: &OutputColumn) -> String {
+        sql.to_owned()
+    }
+
     /// What becomes of a window function's call; its parts, and an aggregate over a window, are asked on their own.
     fn window_support(&self, _call: &WindowCall, _input: &[OutputColumn]) -> Support {
         Support::Exact
@@ -183,6 +247,16 @@ pub trait Dialect: Send + Sync + std::fmt::Debug {
     /// A finished window function's call, with the type that was promised.
     fn window(&self, _call: &WindowCall, sql: &str) -> String {
         sql.to_owned()
+    }
+
+    /// The rows around the current one, as the end of a call's OVER.
+    fn frame(&self, call: &WindowCall) -> Option<String> {
+        call.frame.map(Frame::sql)
+    }
+
+    /// A number of which bit n says that the n-th last of these grouping expressions is not grouped by.
+    fn grouping_number(&self, groups: &[String]) -> String {
+        format!("grouping({})", groups.join(", "))
     }
 
     fn grouping_sets(&self) -> GroupingSets {
@@ -198,6 +272,16 @@ pub trait Dialect: Send + Sync + std::fmt::Debug {
         let fetch = fetch.map_or(String::new(), |fetch| format!(" LIMIT {fetch}"));
         let skip = if skip == 0 { String::new() } else { format!(" OFFSET {skip}") };
         format!("{fetch}{skip}")
+    }
+
+    /// The same as SQL before and after the rest of the SELECT.
+    fn cut(&self, cut: Cut) -> CutSql {
+        CutSql { start: String::new(), end: self.limit(cut.fetch, cut.skip) }
+    }
+
+    /// Whether a derived table may say in which order its rows stand though it gives all of them.
+    fn orders_derived_tables(&self) -> bool {
+        true
     }
 
     fn sort_key(&self, sql: &str, direction: SortDirection, nulls: NullsOrder) -> String {

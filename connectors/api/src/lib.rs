@@ -32,7 +32,9 @@ mod window;
 
 pub use catalog::{Collation, Column, ColumnType, Table, TableKind, TableName, TableSummary};
 pub use connector::{BatchStream, Connector, ServerInfo, SourceIdentity, Statement};
-pub use dialect::{Calculation, Comparison, Dialect, GroupingSets, NotIn, Support, TextPart, TextUse};
+pub use dialect::{
+    Calculation, Comparison, Cut, CutSql, Dialect, GroupingSets, NotIn, Operand, Support, TextPart, TextUse, Unknown,
+};
 pub use divisible::{Divisible, Slice};
 pub use error::ConnectorError;
 pub use expr::{ArithmeticOp, CompareOp, Existence, Expr, Mask, OutputColumn, Probe};

@@ -8,7 +8,6 @@
 //! leader's transaction holds its locks on every table until all parts are read, and it waits for none but its own. A helper
 //! waits for a lock only briefly: an exclusive one may itself be waiting for the leader.
 
-use std::fmt;
 use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -334,12 +333,6 @@ fn cost_of(plan: &[tokio_postgres::Row]) -> Option<f64> {
     let line: String = plan.first()?.try_get(0).ok()?;
     let (_, costs) = line.rsplit_once("(cost=")?;
     costs.split_once("..")?.1.split_once(' ')?.0.parse().ok()
-}
-
-impl fmt::Debug for Division {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Division").field("slices", &self.work.slices).finish_non_exhaustive()
-    }
 }
 
 #[cfg(test)]

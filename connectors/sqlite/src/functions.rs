@@ -19,8 +19,8 @@ mod text;
 
 pub(crate) use sum::EXACT_SUM;
 pub(crate) use text::{
-    TEXT_CONCAT, TEXT_LEFT, TEXT_LENGTH, TEXT_LOWER, TEXT_POSITION, TEXT_REPLACE, TEXT_RIGHT, TEXT_SUBSTRING,
-    TEXT_TRIM, TEXT_UPPER,
+    TEXT_CONCAT, TEXT_LEFT, TEXT_LENGTH, TEXT_LIKE, TEXT_LOWER, TEXT_POSITION, TEXT_REPLACE, TEXT_RIGHT,
+    TEXT_SUBSTRING, TEXT_TRIM, TEXT_UPPER,
 };
 
 /// `nhs_number(value, form)`: the ten digits of a valid number that is written in this form (`'spaced'`).

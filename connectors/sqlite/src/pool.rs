@@ -106,6 +106,11 @@ impl Pool {
     }
 
     #[cfg(test)]
+    pub(crate) fn max_connections(&self) -> usize {
+        self.options.max_connections
+    }
+
+    #[cfg(test)]
     pub(crate) fn idle_count(&self) -> usize {
         self.idle().len()
     }

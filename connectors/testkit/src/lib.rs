@@ -1,4 +1,5 @@
-//! What the tests of every connector share: real database servers, started for one test process and gone with it.
+//! What the tests of every connector share: the contract that each must pass, and real database servers, started for one test
+//! process and gone with it.
 
 #![cfg_attr(
     test,
@@ -10,8 +11,11 @@
     )
 )]
 
+pub mod contract;
 mod postgres_client;
 mod postgres_server;
+mod proxy;
 
 pub use postgres_client::PostgresClient;
 pub use postgres_server::PostgresServer;
+pub use proxy::Proxy;

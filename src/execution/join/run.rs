@@ -4,16 +4,14 @@ use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use datafusion::arrow::datatypes::SchemaRef;
-use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::common::{DataFusionError, JoinSide, JoinType, internal_err};
 use datafusion::execution::memory_pool::{MemoryLimit, MemoryPool, MemoryReservation, UnboundedMemoryPool};
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
-use datafusion::physical_expr::{EquivalenceProperties, Partitioning, PhysicalExpr};
-use datafusion::physical_plan::execution_plan::{Boundedness, EmissionType};
+use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::joins::{HashJoinExec, PartitionMode};
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
-use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties};
+use datafusion::physical_plan::streaming::{PartitionStream, StreamingTableExec};
 use futures::StreamExt;
 
 /// The two sides of a join, in the order of its columns.
@@ -85,7 +83,7 @@ pub(super) fn join_in_memory(
         .builder()
         // A template's state is shared with every plan made from it until it is told apart.
         .reset_state()
-        .with_new_children(vec![StreamExec::plan(sides.left), StreamExec::plan(sides.right)])?
+        .with_new_children(vec![leaf(sides.left)?, leaf(sides.right)?])?
         .with_partition_mode(PartitionMode::CollectLeft)
         .recompute_properties()
         .build()?;
@@ -109,72 +107,33 @@ pub(super) fn join_in_memory(
     Ok(Box::pin(RecordBatchStreamAdapter::new(schema, joined)))
 }
 
-/// A leaf over a stream that is there already, to be read once.
-pub(super) struct StreamExec {
+/// A stream that is there already, to be read once.
+struct Once {
+    schema: SchemaRef,
     stream: Mutex<Option<SendableRecordBatchStream>>,
-    properties: Arc<PlanProperties>,
 }
 
-impl StreamExec {
-    fn plan(stream: SendableRecordBatchStream) -> Arc<dyn ExecutionPlan> {
-        let schema: SchemaRef = stream.schema();
-        let properties = Arc::new(PlanProperties::new(
-            EquivalenceProperties::new(schema),
-            Partitioning::UnknownPartitioning(1),
-            EmissionType::Incremental,
-            Boundedness::Bounded,
-        ));
-        Arc::new(Self { stream: Mutex::new(Some(stream)), properties })
-    }
+fn leaf(stream: SendableRecordBatchStream) -> Result<Arc<dyn ExecutionPlan>, DataFusionError> {
+    let schema = stream.schema();
+    let once = Once { schema: Arc::clone(&schema), stream: Mutex::new(Some(stream)) };
+    Ok(Arc::new(StreamingTableExec::try_new(schema, vec![Arc::new(once)], None, [], false, None)?))
 }
 
-impl fmt::Debug for StreamExec {
+impl fmt::Debug for Once {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("StreamExec").finish_non_exhaustive()
+        f.debug_struct("Once").finish_non_exhaustive()
     }
 }
 
-impl DisplayAs for StreamExec {
-    fn fmt_as(&self, _format: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("StreamExec")
-    }
-}
-
-impl ExecutionPlan for StreamExec {
-    fn name(&self) -> &'static str {
-        "StreamExec"
+impl PartitionStream for Once {
+    fn schema(&self) -> &SchemaRef {
+        &self.schema
     }
 
-    fn properties(&self) -> &Arc<PlanProperties> {
-        &self.properties
-    }
-
-    fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
-        Vec::new()
-    }
-
-    fn apply_expressions(
-        &self,
-        _visit: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion, DataFusionError>,
-    ) -> Result<TreeNodeRecursion, DataFusionError> {
-        Ok(TreeNodeRecursion::Continue)
-    }
-
-    fn with_new_children(
-        self: Arc<Self>,
-        children: Vec<Arc<dyn ExecutionPlan>>,
-    ) -> Result<Arc<dyn ExecutionPlan>, DataFusionError> {
-        if children.is_empty() { Ok(self) } else { internal_err!("a stream has no children") }
-    }
-
-    fn execute(
-        &self,
-        _partition: usize,
-        _context: Arc<TaskContext>,
-    ) -> Result<SendableRecordBatchStream, DataFusionError> {
-        match self.stream.lock().unwrap_or_else(PoisonError::into_inner).take() {
-            Some(stream) => Ok(stream),
-            None => internal_err!("a stream is read once"),
-        }
+    fn execute(&self, _context: Arc<TaskContext>) -> SendableRecordBatchStream {
+        self.stream.lock().unwrap_or_else(PoisonError::into_inner).take().unwrap_or_else(|| {
+            let again = futures::stream::once(async { internal_err!("a stream is read once") });
+            Box::pin(RecordBatchStreamAdapter::new(Arc::clone(&self.schema), again))
+        })
     }
 }

@@ -1,14 +1,18 @@
 //! Expressions as SQL: each comes in parentheses of its own where it is not atomic.
 
 use super::{Renderer, Scope};
-use crate::{Aggregate, Calculation, Comparison, Existence, Expr, Probe, SortKey, TextPart, TextUse};
+use crate::{
+    Aggregate, Calculation, Comparison, Existence, Expr, Operand, OutputColumn, Probe, SortKey, TextPart, TextUse,
+    Unknown, Value,
+};
 
 impl Renderer<'_> {
     pub(super) fn probe(&self, probe: &Probe, existence: Existence, enclosing: &Scope) -> String {
         let alias = format!("p{}", enclosing.depth + 1);
-        let outer = enclosing.columns.iter().map(|(sql, _)| sql.clone()).collect();
+        let outer = enclosing.columns.clone();
         let scope = self.base_scope(&alias, &probe.columns, outer, enclosing.depth + 1);
-        let conjuncts: Vec<String> = probe.predicates.iter().map(|predicate| self.expr(predicate, &scope)).collect();
+        let conjuncts: Vec<String> =
+            probe.predicates.iter().map(|predicate| self.predicate(predicate, &scope)).collect();
         let word = match existence {
             Existence::Required => "EXISTS",
             Existence::Forbidden => "NOT EXISTS",
@@ -22,19 +26,21 @@ impl Renderer<'_> {
         let types = scope.types();
         let argument = call.argument.as_ref().map(|expr| {
             let output = expr.output(&types);
-            let text_use = match (call.function, call.distinct) {
-                (crate::AggregateFunction::Min | crate::AggregateFunction::Max, _) => Some(TextUse::Order),
-                (_, true) => Some(TextUse::Equality),
-                (crate::AggregateFunction::Count | crate::AggregateFunction::Sum, false) => None,
-            };
             let sql = self.expr(expr, scope);
-            text_use.map_or(sql.clone(), |text_use| self.dialect.text(&sql, &output, text_use))
+            let sql = match (call.function, call.distinct) {
+                (crate::AggregateFunction::Min | crate::AggregateFunction::Max, _) => {
+                    self.dialect.text(&self.dialect.plain_text(&sql, &output), &output, TextUse::Order)
+                }
+                (_, true) => self.distinct(&sql, &output),
+                (crate::AggregateFunction::Count | crate::AggregateFunction::Sum, false) => sql,
+            };
+            self.dialect.aggregate_argument(call.function, &sql, &output)
         });
         let argument = match (&call.filter, argument) {
             (None, argument) => argument,
             (Some(filter), argument) => {
                 let value = argument.unwrap_or_else(|| "1".to_owned());
-                Some(format!("CASE WHEN {} THEN {value} END", self.expr(filter, scope)))
+                Some(format!("CASE WHEN {} THEN {value} END", self.predicate(filter, scope)))
             }
         };
         self.dialect.aggregate(call, argument.as_deref())
@@ -46,28 +52,53 @@ impl Renderer<'_> {
         self.dialect.sort_key(&self.dialect.text(&sql, &output, TextUse::Order), key.direction, key.nulls)
     }
 
-    /// An expression; what is not atomic comes in parentheses of its own.
+    /// An expression as a value; what is not atomic comes in parentheses of its own.
     pub(super) fn expr(&self, expr: &Expr, scope: &Scope) -> String {
+        let sql = self.written(expr, scope);
+        match unknown(expr) {
+            Some(unknown) => self.dialect.truth_of(&sql, unknown),
+            None => sql,
+        }
+    }
+
+    /// A boolean expression as a condition.
+    pub(super) fn predicate(&self, expr: &Expr, scope: &Scope) -> String {
+        let sql = self.written(expr, scope);
+        if unknown(expr).is_some() { sql } else { self.dialect.predicate_of(&sql) }
+    }
+
+    /// An expression as part of another one.
+    fn part(&self, expr: &Expr, scope: &Scope) -> String {
+        self.dialect.plain_text(&self.expr(expr, scope), &output_of(expr, scope))
+    }
+
+    fn written(&self, expr: &Expr, scope: &Scope) -> String {
         let all = |exprs: &[Expr], word: &str, empty: &str| {
             if exprs.is_empty() {
                 return empty.to_owned();
             }
-            let parts: Vec<String> = exprs.iter().map(|part| self.expr(part, scope)).collect();
+            let parts: Vec<String> = exprs.iter().map(|part| self.predicate(part, scope)).collect();
             format!("({})", parts.join(word))
         };
         match expr {
             Expr::Column(index) => scope.columns.get(*index).map_or_else(|| "NULL".to_owned(), |(sql, _)| sql.clone()),
-            Expr::Outer(index) => scope.outer.get(*index).cloned().unwrap_or_else(|| "NULL".to_owned()),
+            Expr::Outer(index) => scope.outer.get(*index).map_or_else(|| "NULL".to_owned(), |(sql, _)| sql.clone()),
             Expr::Literal(value) => self.dialect.literal(value),
             Expr::Compare { op, left, right } => {
                 let text_use = if op.is_equality() { TextUse::Equality } else { TextUse::Order };
-                let left = self.operand(left, scope, text_use);
-                let right = self.operand(right, scope, text_use);
-                format!("({})", self.dialect.compare(Comparison { op: *op, left: &left, right: &right }))
+                let (left_output, right_output) = (output_of(left, scope), output_of(right, scope));
+                let comparison = Comparison {
+                    op: *op,
+                    left: &self.operand(left, scope, text_use),
+                    right: &self.operand(right, scope, text_use),
+                    left_operand: Operand { output: &left_output, literal: literal(left) },
+                    right_operand: Operand { output: &right_output, literal: literal(right) },
+                };
+                format!("({})", self.dialect.compare(comparison))
             }
             Expr::And(exprs) => all(exprs, " AND ", "(1 = 1)"),
             Expr::Or(exprs) => all(exprs, " OR ", "(1 = 0)"),
-            Expr::Not(inner) => format!("(NOT {})", self.expr(inner, scope)),
+            Expr::Not(inner) => format!("(NOT {})", self.predicate(inner, scope)),
             Expr::IsNull(inner) => format!("({} IS NULL)", self.expr(inner, scope)),
             Expr::IsNotNull(inner) => format!("({} IS NOT NULL)", self.expr(inner, scope)),
             Expr::InList { expr, list, negated } => {
@@ -80,31 +111,40 @@ impl Renderer<'_> {
                         return format!("({})", self.dialect.column_in_texts(quoted, output, &texts));
                     }
                 }
-                let operand = self.operand(expr, scope, TextUse::Equality);
-                let values: Vec<String> = list.iter().map(|value| self.dialect.literal(value)).collect();
+                let operand = self.equal_operand(expr, scope);
+                let values: Vec<String> = list
+                    .iter()
+                    .map(|value| {
+                        let sql = self.dialect.literal(value);
+                        let output = OutputColumn::computed(value.data_type());
+                        self.dialect.distinct_key(&sql, &output).unwrap_or(sql)
+                    })
+                    .collect();
                 let word = if *negated { "NOT IN" } else { "IN" };
                 format!("({operand} {word} ({}))", values.join(", "))
             }
             Expr::Like { expr, pattern, negated } => {
-                let like = self.dialect.like(&self.operand(expr, scope, TextUse::Equality), pattern);
+                let text =
+                    self.dialect.plain_text(&self.operand(expr, scope, TextUse::Equality), &output_of(expr, scope));
+                let like = self.dialect.like(&text, pattern);
                 if *negated { format!("(NOT ({like}))") } else { format!("({like})") }
             }
             Expr::Case { branches, otherwise } => {
                 let mut sql = "(CASE".to_owned();
                 for (when, then) in branches {
-                    sql.push_str(&format!(" WHEN {} THEN {}", self.expr(when, scope), self.expr(then, scope)));
+                    sql.push_str(&format!(" WHEN {} THEN {}", self.predicate(when, scope), self.part(then, scope)));
                 }
                 if let Some(otherwise) = otherwise {
-                    sql.push_str(&format!(" ELSE {}", self.expr(otherwise, scope)));
+                    sql.push_str(&format!(" ELSE {}", self.part(otherwise, scope)));
                 }
                 sql.push_str(" END)");
                 sql
             }
             Expr::Coalesce(exprs) => match exprs.as_slice() {
                 [] => "NULL".to_owned(),
-                [only] => self.expr(only, scope),
+                [only] => self.part(only, scope),
                 many => {
-                    let parts: Vec<String> = many.iter().map(|part| self.expr(part, scope)).collect();
+                    let parts: Vec<String> = many.iter().map(|part| self.part(part, scope)).collect();
                     format!("coalesce({})", parts.join(", "))
                 }
             },
@@ -124,26 +164,26 @@ impl Renderer<'_> {
                 let types = scope.types();
                 let parts: Vec<TextPart> = parts
                     .iter()
-                    .map(|part| TextPart { sql: self.expr(part, scope), most_bytes: part.most_bytes(&types) })
+                    .map(|part| TextPart { sql: self.part(part, scope), most_bytes: part.most_bytes(&types) })
                     .collect();
                 self.dialect.concat(&parts)
             }
-            Expr::OfText { function, expr } => self.dialect.of_text(function, &self.expr(expr, scope)),
+            Expr::OfText { function, expr } => self.dialect.of_text(function, &self.part(expr, scope)),
             Expr::DatePart { part, expr } => {
                 self.dialect.date_part(*part, &self.expr(expr, scope), &expr.output(&scope.types()))
             }
             Expr::Truncate { to, expr } => {
                 self.dialect.truncate(*to, &self.expr(expr, scope), &expr.output(&scope.types()))
             }
-            Expr::CanonicalKey { expr, format } => self.dialect.canonical_key(&self.expr(expr, scope), *format),
-            Expr::WrittenKey { expr, format } => self.dialect.written_key(&self.expr(expr, scope), *format),
+            Expr::CanonicalKey { expr, format } => self.dialect.canonical_key(&self.part(expr, scope), *format),
+            Expr::WrittenKey { expr, format } => self.dialect.written_key(&self.part(expr, scope), *format),
             Expr::Mask { expr, mask } => {
                 let output = expr.output(&scope.types());
-                self.dialect.mask(&self.expr(expr, scope), &output, *mask)
+                self.dialect.mask(&self.part(expr, scope), &output, *mask)
             }
             Expr::DateOf(inner) => {
                 let output = inner.output(&scope.types());
-                self.dialect.date_of(&self.expr(inner, scope), &output)
+                self.dialect.date_of(&self.part(inner, scope), &output)
             }
             Expr::Exists { probe, existence } => self.probe(probe, *existence, scope),
         }
@@ -157,12 +197,64 @@ impl Renderer<'_> {
             _ => self.dialect.text(&sql, &expr.output(&scope.types()), text_use),
         }
     }
+
+    /// An operand of which only equality with others matters.
+    pub(super) fn equal_operand(&self, expr: &Expr, scope: &Scope) -> String {
+        self.dialect
+            .distinct_key(&self.expr(expr, scope), &output_of(expr, scope))
+            .unwrap_or_else(|| self.operand(expr, scope, TextUse::Equality))
+    }
+
+    /// A value by which rows are told apart.
+    pub(super) fn distinct(&self, sql: &str, output: &OutputColumn) -> String {
+        self.dialect.distinct_key(sql, output).unwrap_or_else(|| self.dialect.text(sql, output, TextUse::Equality))
+    }
 }
 
-fn texts_of(list: &[crate::Value]) -> Option<Vec<String>> {
+/// For what is a predicate rather than a value: whether it may be neither true nor false.
+fn unknown(expr: &Expr) -> Option<Unknown> {
+    match expr {
+        Expr::Compare { .. } | Expr::And(_) | Expr::Or(_) | Expr::Not(_) | Expr::InList { .. } | Expr::Like { .. } => {
+            Some(Unknown::Possible)
+        }
+        Expr::IsNull(_) | Expr::IsNotNull(_) | Expr::Exists { .. } => Some(Unknown::Impossible),
+        Expr::Column(_)
+        | Expr::Outer(_)
+        | Expr::Literal(_)
+        | Expr::Case { .. }
+        | Expr::Coalesce(_)
+        | Expr::Widen { .. }
+        | Expr::Arithmetic { .. }
+        | Expr::Concat(_)
+        | Expr::OfText { .. }
+        | Expr::DatePart { .. }
+        | Expr::Truncate { .. }
+        | Expr::CanonicalKey { .. }
+        | Expr::WrittenKey { .. }
+        | Expr::Mask { .. }
+        | Expr::DateOf(_) => None,
+    }
+}
+
+/// As [`Expr::output`], and an enclosing column as it is where it stands.
+fn output_of(expr: &Expr, scope: &Scope) -> OutputColumn {
+    match expr {
+        Expr::Outer(index) => scope.outer.get(*index).map_or_else(|| expr.output(&[]), |(_, output)| output.clone()),
+        _ => expr.output(&scope.types()),
+    }
+}
+
+fn literal(expr: &Expr) -> Option<&Value> {
+    match expr {
+        Expr::Literal(value) => Some(value),
+        _ => None,
+    }
+}
+
+fn texts_of(list: &[Value]) -> Option<Vec<String>> {
     list.iter()
         .map(|value| match value {
-            crate::Value::Text(text) => Some(text.clone()),
+            Value::Text(text) => Some(text.clone()),
             _ => None,
         })
         .collect()

@@ -11,7 +11,10 @@ mod select;
 mod window;
 
 use crate::divisible::{Slice, sliced_scan};
-use crate::{Dialect, Expr, Fragment, JoinKind, OutputColumn, Relation, Scan, SemiKind, SetKind, TextUse, Value};
+use crate::{
+    AggregateFunction, Dialect, Expr, Fragment, JoinKind, OutputColumn, Relation, Scan, SemiKind, SetKind, TextUse,
+    Unknown, Value,
+};
 
 use self::select::{Computed, Select, column_name};
 
@@ -59,7 +62,7 @@ fn write(mut renderer: Renderer<'_>, fragment: &Fragment) -> String {
 pub fn render_policy_conjuncts(dialect: &dyn Dialect, scan: &Scan) -> Vec<String> {
     let renderer = Renderer { dialect, keys: None, audience: Audience::Source, slice: None, next_alias: 1 };
     let scope = renderer.scan_scope(scan);
-    scan.policy.iter().map(|predicate| renderer.expr(predicate, &scope)).collect()
+    scan.policy.iter().map(|predicate| renderer.predicate(predicate, &scope)).collect()
 }
 
 /// What a column position means in the place being written: its SQL and its type.
@@ -67,7 +70,7 @@ struct Scope {
     columns: Vec<(String, OutputColumn)>,
     /// Quoted base columns, where a position is a base column whose own index may serve.
     base: Option<Vec<String>>,
-    outer: Vec<String>,
+    outer: Vec<(String, OutputColumn)>,
     depth: usize,
 }
 
@@ -96,7 +99,7 @@ impl Renderer<'_> {
             Relation::Filter { input, predicate } => {
                 let mut select = self.filterable(input);
                 let scope = scope_of(&select, input);
-                select.conjuncts.push(self.expr(predicate, &scope));
+                select.conjuncts.push(self.predicate(predicate, &scope));
                 select
             }
             Relation::Project { input, exprs } => {
@@ -126,7 +129,7 @@ impl Renderer<'_> {
                     (JoinKind::Inner, true) => String::new(),
                     (_, true) => " ON 1 = 1".to_owned(),
                     (_, false) => {
-                        let conjuncts: Vec<String> = on.iter().map(|expr| self.expr(expr, &scope)).collect();
+                        let conjuncts: Vec<String> = on.iter().map(|expr| self.predicate(expr, &scope)).collect();
                         format!(" ON {}", conjuncts.join(" AND "))
                     }
                 };
@@ -145,7 +148,7 @@ impl Renderer<'_> {
             Relation::MarkJoin { left, right, on } => {
                 let mut select = self.filterable(left);
                 let exists = self.exists(left, &select, right, on);
-                select.outputs.push(exists);
+                select.outputs.push(self.dialect.truth_of(&exists, Unknown::Impossible));
                 select.computed = Computed::Subqueries;
                 select
             }
@@ -154,26 +157,36 @@ impl Renderer<'_> {
                 let left_scope = scope_of(&select, left);
                 let (right_from, right_columns) = self.joined(right);
                 let right_scope = scope_of(&Select::over(String::new(), right_columns), right);
-                let left_key = self.operand(left_key, &left_scope, TextUse::Equality);
-                let right_key = self.operand(right_key, &right_scope, TextUse::Equality);
+                let left_key = self.equal_operand(left_key, &left_scope);
+                let right_key = self.equal_operand(right_key, &right_scope);
                 select.conjuncts.push(format!("({left_key} NOT IN (SELECT {right_key} FROM {right_from}))"));
                 select
             }
             Relation::Aggregate { input, groups, aggregates } => {
                 let select = self.groupable(input);
                 let scope = scope_of(&select, input);
-                let grouped: Vec<String> = groups.iter().map(|group| self.group(group, &scope)).collect();
+                let grouped: Vec<Grouped> = groups.iter().map(|group| self.group(group, &scope)).collect();
                 // A constant in GROUP BY is a position to many databases; it makes no group of its own anyway.
                 let is_constant = |group: &Expr, sql: &str| matches!(group, Expr::Literal(_)) || is_position(sql);
-                let varying = groups.iter().zip(&grouped).filter(|(group, sql)| !is_constant(group, sql));
-                let group_by: Vec<String> = varying.map(|(_, sql)| sql.clone()).collect();
+                let varying =
+                    groups.iter().zip(&grouped).filter(|(group, grouped)| !is_constant(group, &grouped.value));
+                let group_by: Vec<String> = varying.map(|(_, grouped)| grouped.key().to_owned()).collect();
                 // A grouping by constants alone has a group only where there are rows.
-                let having = (group_by.is_empty() && !groups.is_empty()).then(|| "count(*) > 0".to_owned());
-                let mut outputs = grouped;
+                let count = format!("{}(*)", self.dialect.aggregate_name(AggregateFunction::Count));
+                let having = (group_by.is_empty() && !groups.is_empty()).then(|| format!("{count} > 0"));
+                let mut outputs: Vec<String> = groups
+                    .iter()
+                    .zip(grouped)
+                    .map(
+                        |(group, grouped)| {
+                            if is_constant(group, &grouped.value) { grouped.value } else { grouped.output() }
+                        },
+                    )
+                    .collect();
                 outputs.extend(aggregates.iter().map(|call| self.aggregate(call, &scope)));
                 if having.is_some() && aggregates.is_empty() {
                     // Without an aggregate among its outputs a SELECT is no grouping to every database.
-                    let one_row = Select { outputs: vec!["count(*)".to_owned()], group_by: Some(group_by), ..select };
+                    let one_row = Select { outputs: vec![count], group_by: Some(group_by), ..select };
                     let counted = self.derived(one_row, 1);
                     let rows = counted.outputs.first().cloned().unwrap_or_default();
                     return Select { outputs, conjuncts: vec![format!("({rows} > 0)")], ..counted };
@@ -183,16 +196,17 @@ impl Renderer<'_> {
             Relation::GroupingSets { input, groups, sets, aggregates } => {
                 let select = self.groupable(input);
                 let scope = scope_of(&select, input);
-                let grouped: Vec<String> = groups.iter().map(|group| self.group(group, &scope)).collect();
+                let grouped: Vec<Grouped> = groups.iter().map(|group| self.group(group, &scope)).collect();
+                let keys: Vec<String> = grouped.iter().map(|grouped| grouped.key().to_owned()).collect();
                 let sets: Vec<String> = sets
                     .iter()
                     .map(|set| {
-                        let named: Vec<&str> = set.iter().filter_map(|n| grouped.get(*n)).map(String::as_str).collect();
+                        let named: Vec<&str> = set.iter().filter_map(|n| keys.get(*n)).map(String::as_str).collect();
                         format!("({})", named.join(", "))
                     })
                     .collect();
-                let mut outputs = grouped.clone();
-                outputs.push(format!("grouping({})", grouped.join(", ")));
+                let mut outputs: Vec<String> = grouped.into_iter().map(Grouped::output_of_set).collect();
+                outputs.push(self.dialect.grouping_number(&keys));
                 outputs.extend(aggregates.iter().map(|call| self.aggregate(call, &scope)));
                 let group_by = Some(vec![format!("GROUPING SETS ({})", sets.join(", "))]);
                 Select { outputs, group_by, ..select }
@@ -251,15 +265,20 @@ impl Renderer<'_> {
         let mut columns: Vec<_> = select.outputs.iter().cloned().zip(left.outputs()).collect();
         columns.extend(right_columns.into_iter().zip(right.outputs()));
         let scope = Scope { columns, base: None, outer: Vec::new(), depth: 0 };
-        let conjuncts: Vec<String> = on.iter().map(|expr| self.expr(expr, &scope)).collect();
+        let conjuncts: Vec<String> = on.iter().map(|expr| self.predicate(expr, &scope)).collect();
         let condition =
             if conjuncts.is_empty() { String::new() } else { format!(" WHERE {}", conjuncts.join(" AND ")) };
         format!("EXISTS (SELECT 1 FROM {right_from}{condition})")
     }
 
-    /// A grouping expression, which the select list must repeat to the letter.
-    fn group(&self, group: &Expr, scope: &Scope) -> String {
-        self.dialect.text(&self.expr(group, scope), &group.output(&scope.types()), TextUse::Equality)
+    fn group(&self, group: &Expr, scope: &Scope) -> Grouped {
+        let (sql, output) = (self.expr(group, scope), group.output(&scope.types()));
+        let distinct_key = self.dialect.distinct_key(&sql, &output);
+        let value = match distinct_key {
+            Some(_) => sql,
+            None => self.dialect.text(&sql, &output, TextUse::Equality),
+        };
+        Grouped { value, distinct_key }
     }
 
     fn set_operation(&mut self, inputs: &[&Relation], word: &str, text_use: Option<TextUse>) -> Select {
@@ -269,15 +288,27 @@ impl Renderer<'_> {
             .map(|input| {
                 let select = self.relation(input);
                 let mut select = if select.ends_unordered() { select } else { self.derived(select, count) };
-                if let Some(text_use) = text_use {
-                    let compared = select.outputs.iter().zip(input.outputs());
-                    select.outputs = compared.map(|(sql, output)| self.dialect.text(sql, &output, text_use)).collect();
-                }
+                let columns = select.outputs.iter().zip(input.outputs());
+                select.outputs = columns
+                    .map(|(sql, output)| match text_use {
+                        Some(_) => self.distinct(sql, &output),
+                        None => self.dialect.plain_text(sql, &output),
+                    })
+                    .collect();
                 select.sql(self.dialect)
             })
             .collect();
         let alias = self.alias();
-        Select::over(format!("({}) AS {alias}", branches.join(word)), self.alias_columns(&alias, count))
+        let mut columns = self.alias_columns(&alias, count);
+        if text_use.is_some() {
+            let outputs = inputs.first().map_or_else(Vec::new, |input| input.outputs());
+            for (column, output) in columns.iter_mut().zip(outputs) {
+                if self.dialect.distinct_key(column, &output).is_some() {
+                    *column = self.dialect.of_distinct_key(column);
+                }
+            }
+        }
+        Select::over(format!("({}) AS {alias}", branches.join(word)), columns)
     }
 
     /// A relation as one side of a join: its FROM item, and the SQL of its columns.
@@ -289,7 +320,10 @@ impl Renderer<'_> {
         (select.from, select.outputs)
     }
 
-    fn derived(&mut self, select: Select, count: usize) -> Select {
+    fn derived(&mut self, mut select: Select, count: usize) -> Select {
+        if !select.is_limited() && !self.dialect.orders_derived_tables() {
+            select.order_by.clear();
+        }
         let alias = self.alias();
         let columns = self.alias_columns(&alias, count);
         Select::over(format!("({}) AS {alias}", select.sql(self.dialect)), columns)
@@ -315,7 +349,13 @@ impl Renderer<'_> {
         self.base_scope("b", &scan.columns, Vec::new(), 0)
     }
 
-    fn base_scope(&self, alias: &str, columns: &[crate::Column], outer: Vec<String>, depth: usize) -> Scope {
+    fn base_scope(
+        &self,
+        alias: &str,
+        columns: &[crate::Column],
+        outer: Vec<(String, OutputColumn)>,
+        depth: usize,
+    ) -> Scope {
         let alias = self.dialect.quote_identifier(alias);
         let base: Vec<String> =
             columns.iter().map(|column| format!("{alias}.{}", self.dialect.quote_identifier(&column.name))).collect();
@@ -336,7 +376,7 @@ impl Renderer<'_> {
         let mut select = Select::over(self.table(&scan.table, "b"), outputs);
         match (self.audience, &scan.reason) {
             (Audience::Source, _) => {
-                select.conjuncts.extend(scan.policy.iter().map(|predicate| self.expr(predicate, &scope)));
+                select.conjuncts.extend(scan.policy.iter().map(|predicate| self.predicate(predicate, &scope)));
             }
             (Audience::Asker, crate::ScanReason::Released { agreement }) => {
                 select.conjuncts.push(format!("released({})", self.dialect.literal(&Value::Text(agreement.clone()))));
@@ -345,7 +385,7 @@ impl Renderer<'_> {
                 select.conjuncts.push(format!("register({})", self.dialect.literal(&Value::Text(register.clone()))));
             }
         }
-        select.conjuncts.extend(scan.lookups.iter().map(|predicate| self.expr(predicate, &scope)));
+        select.conjuncts.extend(scan.lookups.iter().map(|predicate| self.predicate(predicate, &scope)));
         if let Some((sliced, slice)) = self.slice
             && std::ptr::eq(sliced, scan)
         {
@@ -368,6 +408,33 @@ impl Renderer<'_> {
             }
         }
         select
+    }
+}
+
+/// A grouping expression as the value that it is, which a select list must repeat to the letter, and what stands for it
+/// where the database takes values for equal that differ.
+struct Grouped {
+    value: String,
+    distinct_key: Option<String>,
+}
+
+impl Grouped {
+    /// What GROUP BY says.
+    fn key(&self) -> &str {
+        self.distinct_key.as_deref().unwrap_or(&self.value)
+    }
+
+    /// The value of a group. All rows of one key have the same.
+    fn output(self) -> String {
+        if self.distinct_key.is_some() { format!("min({})", self.value) } else { self.value }
+    }
+
+    /// The same where a row may be of a grouping without this expression, in which it is NULL.
+    fn output_of_set(self) -> String {
+        match &self.distinct_key {
+            Some(key) => format!("CASE WHEN grouping({key}) = 0 THEN min({}) END", self.value),
+            None => self.value,
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! A SELECT in the making, and when something may be merged into it.
 
-use crate::Dialect;
+use crate::{Cut, CutSql, Dialect};
 
 #[derive(Default)]
 pub(super) struct Select {
@@ -70,7 +70,11 @@ impl Select {
     }
 
     pub fn sql(self, dialect: &dyn Dialect) -> String {
-        let ending = if self.is_limited() { dialect.limit(self.limit, self.offset) } else { String::new() };
+        let cut = if self.is_limited() {
+            dialect.cut(Cut { fetch: self.limit, skip: self.offset, ordered: !self.order_by.is_empty() })
+        } else {
+            CutSql::default()
+        };
         let outputs: Vec<String> = if self.outputs.is_empty() {
             // A SELECT of no columns is refused by most databases: one constant stands for the row.
             vec![format!("1 AS {}", dialect.quote_identifier("c1"))]
@@ -81,7 +85,7 @@ impl Select {
                 .map(|(index, sql)| format!("{sql} AS {}", dialect.quote_identifier(&column_name(index))))
                 .collect()
         };
-        let mut sql = format!("SELECT {} FROM {}", outputs.join(", "), self.from);
+        let mut sql = format!("SELECT {}{} FROM {}", cut.start, outputs.join(", "), self.from);
         if !self.conjuncts.is_empty() {
             sql.push_str(" WHERE ");
             sql.push_str(&self.conjuncts.join(" AND "));
@@ -101,7 +105,7 @@ impl Select {
             sql.push_str(" ORDER BY ");
             sql.push_str(&self.order_by.join(", "));
         }
-        sql.push_str(&ending);
+        sql.push_str(&cut.end);
         sql
     }
 }

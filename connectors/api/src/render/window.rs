@@ -25,11 +25,14 @@ impl Renderer<'_> {
         };
         let counts_rows = call.function == WindowFunction::Aggregate(AggregateFunction::Count);
         let argument = call.argument.as_ref().map(|expr| {
-            let sql = self.expr(expr, scope);
+            let output = expr.output(&types);
+            let sql = self.dialect.plain_text(&self.expr(expr, scope), &output);
             match call.function {
-                WindowFunction::Aggregate(AggregateFunction::Min | AggregateFunction::Max) => {
-                    self.dialect.text(&sql, &expr.output(&types), TextUse::Order)
+                WindowFunction::Aggregate(function @ (AggregateFunction::Min | AggregateFunction::Max)) => {
+                    let ordered = self.dialect.text(&sql, &output, TextUse::Order);
+                    self.dialect.aggregate_argument(function, &ordered, &output)
                 }
+                WindowFunction::Aggregate(function) => self.dialect.aggregate_argument(function, &sql, &output),
                 _ => sql,
             }
         });
@@ -38,7 +41,7 @@ impl Renderer<'_> {
             (None, argument) => argument,
             (Some(filter), argument) => {
                 let value = argument.unwrap_or_else(|| "1".to_owned());
-                Some(format!("CASE WHEN {} THEN {value} END", self.expr(filter, scope)))
+                Some(format!("CASE WHEN {} THEN {value} END", self.predicate(filter, scope)))
             }
         };
         let arguments: Vec<String> = argument.into_iter().chain(further).collect();
@@ -47,7 +50,7 @@ impl Renderer<'_> {
             let keys: Vec<String> = call
                 .partition_by
                 .iter()
-                .map(|key| self.dialect.text(&self.expr(key, scope), &key.output(&types), TextUse::Equality))
+                .map(|key| self.distinct(&self.expr(key, scope), &key.output(&types)))
                 .collect();
             over.push(format!("PARTITION BY {}", keys.join(", ")));
         }
@@ -55,7 +58,7 @@ impl Renderer<'_> {
             let keys: Vec<String> = call.order_by.iter().map(|key| self.sort_key(key, scope)).collect();
             over.push(format!("ORDER BY {}", keys.join(", ")));
         }
-        over.extend(call.frame.map(crate::Frame::sql));
+        over.extend(self.dialect.frame(call));
         let sql = format!("{name}({}) OVER ({})", arguments.join(", "), over.join(" "));
         self.dialect.window(call, &sql)
     }

@@ -1,18 +1,15 @@
-//! Arithmetic and functions at a real server, over the extremes of every type: none of them fails, and each answers as Arrow's
-//! own kernels do, which DataFusion runs.
+//! What no other database has: moments beyond every calendar, digits without end, texts of several collations.
 
-use arrow::array::{Array, ArrayRef, AsArray, new_null_array};
-use arrow::compute::kernels::numeric::{add, div, mul, rem, sub};
-use arrow::compute::{CastOptions, cast_with_options};
-use arrow::datatypes::{Int32Type, TimeUnit, TimestampMicrosecondType};
-use chrono::{DateTime, Datelike, NaiveDateTime, Timelike};
+use arrow::array::AsArray;
+use arrow::datatypes::{Int32Type, TimeUnit};
+use chrono::Datelike;
 use wayleave_connector_api::{
     ArithmeticOp, Collation, Column, ColumnType, DatePart, DateUnit, Dialect, Expr, Fragment, NullsOrder, OutputColumn,
-    Relation, Scan, ScanReason, SortDirection, SortKey, Support, TableName, TextFunction, TrimSide, Value,
-    render_fragment,
+    Relation, Scan, ScanReason, SortDirection, SortKey, Support, TableName, TextFunction, Value, render_fragment,
 };
+use wayleave_connector_testkit::contract::answer::{answer, rows};
+use wayleave_connector_testkit::contract::moment;
 
-use super::reading::Random;
 use super::*;
 use crate::PostgresDialect;
 
@@ -90,190 +87,6 @@ async fn evaluate(connector: &PostgresConnector, exprs: Vec<Expr>) -> RecordBatc
     collect(connector, &sql, schema).await.unwrap_or_else(|error| panic!("{error:?}: {sql}"))
 }
 
-/// What Arrow answers over the same rows; `None` where its kernels have no such operation.
-fn expected(expr: &Expr, rows: &RecordBatch) -> Option<ArrayRef> {
-    match expr {
-        Expr::Column(index) => Some(Arc::clone(rows.column(*index))),
-        Expr::Literal(value) => {
-            let one: ArrayRef = match value {
-                Value::Int16(v) => Arc::new(arrow::array::Int16Array::from(vec![*v])),
-                Value::Int32(v) => Arc::new(arrow::array::Int32Array::from(vec![*v])),
-                Value::Int64(v) => Arc::new(arrow::array::Int64Array::from(vec![*v])),
-                Value::Decimal128 { unscaled, precision, scale } => Arc::new(
-                    arrow::array::Decimal128Array::from(vec![*unscaled])
-                        .with_precision_and_scale(*precision, *scale)
-                        .unwrap(),
-                ),
-                other => panic!("{other:?}"),
-            };
-            let indices = arrow::array::UInt32Array::from(vec![0; rows.num_rows()]);
-            Some(arrow::compute::take(&one, &indices, None).unwrap())
-        }
-        Expr::Widen { expr, to } => {
-            let options = CastOptions { safe: false, ..CastOptions::default() };
-            Some(cast_with_options(&expected(expr, rows)?, to, &options).unwrap())
-        }
-        Expr::Arithmetic { op, left, right, .. } => {
-            let (left, right) = (expected(left, rows)?, expected(right, rows)?);
-            let compute = match op {
-                ArithmeticOp::Add => add,
-                ArithmeticOp::Subtract => sub,
-                ArithmeticOp::Multiply => mul,
-                ArithmeticOp::Divide => div,
-                ArithmeticOp::Modulo => rem,
-            };
-            Some(compute(&left, &right).unwrap_or_else(|error| panic!("{error} in {expr:?}")))
-        }
-        other => panic!("{other:?}"),
-    }
-}
-
-fn leaf(random: &mut Random, decimals: bool) -> Expr {
-    let wide = |column| Expr::Widen { expr: Box::new(Expr::Column(column)), to: DataType::Int64 };
-    if decimals {
-        let constant = |unscaled, precision, scale| Expr::Literal(Value::Decimal128 { unscaled, precision, scale });
-        let decimal = |column, precision| Expr::Widen {
-            expr: Box::new(Expr::Column(column)),
-            to: DataType::Decimal128(precision, 0),
-        };
-        return match random.below(9) {
-            0..=2 => Expr::Column(4),
-            3 => Expr::Column(5),
-            4 => decimal(1, 5),
-            5 => decimal(3, 20),
-            6 => constant(-15, 2, 1),
-            7 => constant(7, 1, 0),
-            _ => constant(333_333, 6, 5),
-        };
-    }
-    let constants = [0, 1, -1, 2, -3, 7, 100, -365, i64::MAX, i64::MIN];
-    match random.below(8) {
-        0 => wide(1),
-        1 | 2 => wide(2),
-        3 | 4 => Expr::Column(3),
-        _ => Expr::Literal(Value::Int64(constants[random.below(constants.len())])),
-    }
-}
-
-/// An expression as planning would build it, with the type that Arrow gives it.
-fn tree(random: &mut Random, decimals: bool, depth: usize) -> Expr {
-    if depth == 0 || random.below(4) == 0 {
-        return leaf(random, decimals);
-    }
-    let ops = [
-        (ArithmeticOp::Add, add as fn(&dyn arrow::array::Datum, &dyn arrow::array::Datum) -> _),
-        (ArithmeticOp::Subtract, sub),
-        (ArithmeticOp::Multiply, mul),
-        (ArithmeticOp::Divide, div),
-        (ArithmeticOp::Modulo, rem),
-    ];
-    let (op, compute) = ops[random.below(ops.len())];
-    let (left, right) = (tree(random, decimals, depth - 1), tree(random, decimals, depth - 1));
-    let empty = |expr: &Expr| new_null_array(&expr.output(&inputs()).data_type, 0);
-    match compute(&empty(&left), &empty(&right)) {
-        Ok(result) => {
-            Expr::Arithmetic { op, left: Box::new(left), right: Box::new(right), data_type: result.data_type().clone() }
-        }
-        // Too many digits after the point for any type.
-        Err(_) => left,
-    }
-}
-
-#[tokio::test]
-async fn arithmetic_that_may_go_there_never_fails_and_is_exact() {
-    let connector = agency("arithmetic", EXTREMES).await;
-    let plain = (0..6).map(Expr::Column).collect::<Vec<_>>();
-    let rows = evaluate(&connector, plain[1..].to_vec()).await;
-    for decimals in [false, true] {
-        let mut random = Random(if decimals { 0xdec1 } else { 0x1234 });
-        let mut allowed = Vec::new();
-        let mut refused = 0;
-        while allowed.len() < 400 {
-            let expr = tree(&mut random, decimals, 3);
-            match PostgresDialect.support(&expr, &inputs()) {
-                Support::Exact if matches!(expr, Expr::Arithmetic { .. }) => allowed.push(expr),
-                Support::Exact => {}
-                Support::Local { .. } | Support::Superset { .. } => refused += 1,
-            }
-        }
-        assert!(refused > 50, "{refused}");
-        for batch in allowed.chunks(50) {
-            let answers = evaluate(&connector, batch.to_vec()).await;
-            for (index, expr) in batch.iter().enumerate() {
-                let expected = expected(expr, &rows).unwrap();
-                assert_eq!(answers.column(index + 1), &expected, "{expr:?}");
-            }
-        }
-    }
-    // Digits that no type declares are never computed with.
-    let free = Expr::Arithmetic {
-        op: ArithmeticOp::Multiply,
-        left: Box::new(Expr::Column(10)),
-        right: Box::new(Expr::Column(10)),
-        data_type: DataType::Decimal128(38, 20),
-    };
-    assert!(matches!(PostgresDialect.support(&free, &inputs()), Support::Local { .. }));
-}
-
-#[tokio::test]
-async fn casts_that_lose_nothing_are_what_they_are_here() {
-    let connector = agency("casts", EXTREMES).await;
-    let rows = evaluate(&connector, (1..7).map(Expr::Column).collect()).await;
-    let mut casts = Vec::new();
-    for column in 1..=6 {
-        for to in [
-            DataType::Int16,
-            DataType::Int32,
-            DataType::Int64,
-            DataType::Float32,
-            DataType::Float64,
-            DataType::Decimal128(22, 2),
-            DataType::Decimal128(38, 10),
-            DataType::Utf8,
-        ] {
-            let cast = Expr::Widen { expr: Box::new(Expr::Column(column)), to };
-            if PostgresDialect.support(&cast, &inputs()) == Support::Exact {
-                casts.push(cast);
-            }
-        }
-    }
-    assert!(casts.len() > 20, "{}", casts.len());
-    let answers = evaluate(&connector, casts.clone()).await;
-    for (index, cast) in casts.iter().enumerate() {
-        assert_eq!(answers.column(index + 1), &expected(cast, &rows).unwrap(), "{cast:?}");
-    }
-}
-
-/// The moments of a column as the calendar has them; `None` where it has none.
-fn moments(rows: &RecordBatch, column: usize) -> Vec<Option<NaiveDateTime>> {
-    let array = rows.column(column);
-    if *array.data_type() == DataType::Date32 {
-        let days = array.as_primitive::<arrow::datatypes::Date32Type>();
-        return days
-            .iter()
-            .map(|days| Some(DateTime::from_timestamp(i64::from(days?).checked_mul(86_400)?, 0)?.naive_utc()))
-            .collect();
-    }
-    let microseconds = array.as_primitive::<TimestampMicrosecondType>();
-    microseconds.iter().map(|value| Some(DateTime::from_timestamp_micros(value?)?.naive_utc())).collect()
-}
-
-fn part_of(moment: NaiveDateTime, part: DatePart) -> i32 {
-    let number = |value: u32| i32::try_from(value).unwrap();
-    match part {
-        DatePart::Year => moment.year(),
-        DatePart::Quarter => number((moment.month() - 1) / 3 + 1),
-        DatePart::Month => number(moment.month()),
-        DatePart::Week => number(moment.iso_week().week()),
-        DatePart::Day => number(moment.day()),
-        DatePart::DayOfWeek => number(moment.weekday().num_days_from_sunday()),
-        DatePart::IsoDayOfWeek => number(moment.weekday().number_from_monday()),
-        DatePart::DayOfYear => number(moment.ordinal()),
-        DatePart::Hour => number(moment.hour()),
-        DatePart::Minute => number(moment.minute()),
-    }
-}
-
 #[tokio::test]
 async fn parts_of_every_date_that_has_a_calendar_and_of_no_other() {
     let connector = agency("date_parts", EXTREMES).await;
@@ -299,30 +112,12 @@ async fn parts_of_every_date_that_has_a_calendar_and_of_no_other() {
             let answers = evaluate(&connector, vec![expr]).await;
             let answers = answers.column(1).as_primitive::<Int32Type>();
             let mut found = 0;
-            for (moment, answer) in moments(&rows, column).into_iter().zip(answers.iter()) {
-                assert_eq!(answer, moment.map(|moment| part_of(moment, part)), "{part:?} of {moment:?}");
+            for (moment, answer) in moment::of(rows.column(column)).into_iter().zip(answers.iter()) {
+                assert_eq!(answer, moment.map(|moment| moment::part(moment, part)), "{part:?} of {moment:?}");
                 found += usize::from(answer.is_some());
             }
             assert!(found > 5);
         }
-    }
-}
-
-fn truncated(moment: NaiveDateTime, to: DateUnit) -> NaiveDateTime {
-    let first =
-        |month: u32| moment.date().with_day(1).unwrap().with_month(month).unwrap().and_hms_opt(0, 0, 0).unwrap();
-    match to {
-        DateUnit::Year => first(1),
-        DateUnit::Quarter => first((moment.month() - 1) / 3 * 3 + 1),
-        DateUnit::Month => first(moment.month()),
-        DateUnit::Week => {
-            let days = chrono::Days::new(u64::from(moment.weekday().num_days_from_monday()));
-            moment.date().checked_sub_days(days).unwrap().and_hms_opt(0, 0, 0).unwrap()
-        }
-        DateUnit::Day => moment.date().and_hms_opt(0, 0, 0).unwrap(),
-        DateUnit::Hour => moment.date().and_hms_opt(moment.hour(), 0, 0).unwrap(),
-        DateUnit::Minute => moment.date().and_hms_opt(moment.hour(), moment.minute(), 0).unwrap(),
-        DateUnit::Second => moment.with_nanosecond(0).unwrap(),
     }
 }
 
@@ -344,114 +139,47 @@ async fn a_truncated_moment_is_when_its_unit_began() {
             let expr = Expr::Truncate { to, expr: Box::new(Expr::Column(column)) };
             assert_eq!(PostgresDialect.support(&expr, &inputs()), Support::Exact);
             let answers = evaluate(&connector, vec![expr]).await;
-            for (moment, answer) in moments(&rows, column).into_iter().zip(moments(&answers, 1)) {
+            for (moment, answer) in moment::of(rows.column(column)).into_iter().zip(moment::of(answers.column(1))) {
                 // The few days of PostgreSQL's first year begin in a year that it has not.
                 let whole = moment.filter(|moment| moment.year() > -4713);
-                assert_eq!(answer, whole.map(|moment| truncated(moment, to)), "{to:?} of {moment:?}");
+                assert_eq!(answer, whole.map(|moment| moment::truncated(moment, to)), "{to:?} of {moment:?}");
             }
-        }
-    }
-}
-
-fn text_rule(function: &TextFunction, text: &str) -> Option<String> {
-    let characters: Vec<char> = text.chars().collect();
-    let count = i32::try_from(characters.len()).unwrap();
-    let slice = |from: i32, to: i32| {
-        let bound = |place: i32| usize::try_from(place.clamp(0, count)).unwrap();
-        characters[bound(from)..bound(to).max(bound(from))].iter().collect::<String>()
-    };
-    Some(match function {
-        TextFunction::Substring { start, length } => {
-            slice(start - 1, length.map_or(count, |length| (start - 1).saturating_add(length)))
-        }
-        TextFunction::Left(length) if *length < 0 => slice(0, count + length),
-        TextFunction::Left(length) => slice(0, *length),
-        TextFunction::Right(length) if *length < 0 => slice(-length, count),
-        TextFunction::Right(length) => slice(count - length, count),
-        TextFunction::Trim(TrimSide::Both) => text.trim_matches(' ').to_owned(),
-        TextFunction::Trim(TrimSide::Start) => text.trim_start_matches(' ').to_owned(),
-        TextFunction::Trim(TrimSide::End) => text.trim_end_matches(' ').to_owned(),
-        TextFunction::Replace { from, to } => text.replace(from, to),
-        TextFunction::Length | TextFunction::Position(_) | TextFunction::Upper | TextFunction::Lower => return None,
-    })
-}
-
-#[tokio::test]
-async fn functions_of_texts_count_characters_under_every_collation() {
-    let (connector, texts) = super::expressions::nasty_agency("text_functions").await;
-    let most = 1 << 30;
-    let mut functions = vec![
-        TextFunction::Trim(TrimSide::Both),
-        TextFunction::Trim(TrimSide::Start),
-        TextFunction::Trim(TrimSide::End),
-        TextFunction::Replace { from: "9".to_owned(), to: String::new() },
-        TextFunction::Replace { from: "é".to_owned(), to: "e'".to_owned() },
-        TextFunction::Replace { from: "e\u{301}".to_owned(), to: "\\".to_owned() },
-    ];
-    for number in [-most, -12, -3, -1, 0, 1, 2, 5, 12, most] {
-        functions.extend([TextFunction::Left(number), TextFunction::Right(number)]);
-        functions.push(TextFunction::Substring { start: number, length: None });
-        for length in [0, 1, 3, most] {
-            functions.push(TextFunction::Substring { start: number, length: Some(length) });
-        }
-    }
-    for function in functions {
-        super::expressions::compare_texts(
-            &connector,
-            &texts,
-            |expr| Expr::OfText { function: function.clone(), expr: Box::new(expr) },
-            |text| text_rule(&function, text),
-        )
-        .await;
-    }
-    super::expressions::compare_texts(
-        &connector,
-        &texts,
-        |expr| Expr::Concat(vec![Expr::text("<é"), expr.clone(), Expr::text("'"), expr]),
-        |text| Some(format!("<é{text}'{text}")),
-    )
-    .await;
-    for column in 1..=3 {
-        for (function, rule) in [
-            (TextFunction::Length, Box::new(|text: &str| text.chars().count()) as Box<dyn Fn(&str) -> usize>),
-            (
-                TextFunction::Position("é".to_owned()),
-                Box::new(|text| text.find('é').map_or(0, |place| text[..place].chars().count() + 1)),
-            ),
-            (
-                TextFunction::Position("S".to_owned()),
-                Box::new(|text| text.find('S').map_or(0, |place| text[..place].chars().count() + 1)),
-            ),
-        ] {
-            let expr = Expr::OfText { function, expr: Box::new(Expr::Column(column)) };
-            let answers = super::expressions::evaluate(&connector, expr, DataType::Int32).await;
-            let answers = answers.as_primitive::<Int32Type>();
-            for (text, answer) in texts.iter().zip(answers.iter()) {
-                assert_eq!(answer, i32::try_from(rule(text)).ok(), "{text:?}");
-            }
-            assert!(answers.is_null(texts.len()));
         }
     }
 }
 
 #[tokio::test]
 async fn two_collations_put_together_still_compare_and_nothing_outgrows_the_server() {
-    let (connector, texts) = super::expressions::nasty_agency("concatenation").await;
+    let setup = "CREATE COLLATION loose (provider = icu, locale = 'und-u-ks-level2', deterministic = false); \
+        CREATE TABLE texts (id int, x text, y text COLLATE \"en-x-icu\", z text COLLATE loose); \
+        INSERT INTO texts VALUES (1, 'a', 'é', 'x'), (2, 'a', 'É', 'X'), (3, repeat('x', 200000000), '', '')";
+    let connector = agency("concatenation", setup).await;
+    let table = connector.table(&TableName::new("public", "texts")).await.unwrap().unwrap();
     let both = Expr::Concat(vec![Expr::Column(2), Expr::Column(3)]);
-    let wanted = format!("{}{}", texts[0], texts[0]);
-    let equal = Expr::equal(both, Expr::text(wanted.clone()));
-    let answers = super::expressions::evaluate(&connector, equal, DataType::Boolean).await;
-    let found = answers.as_boolean().iter().filter(|answer| *answer == Some(true)).count();
-    assert_eq!(found, texts.iter().filter(|text| format!("{text}{text}") == wanted).count());
     // A megabyte a thousand times over is no text there.
-    server()
-        .execute("concatenation", "INSERT INTO nasty VALUES (2000000, repeat('x', 200000000), '', '')")
-        .await
-        .unwrap();
     let six = Expr::Concat(vec![Expr::Column(1); 6]);
     let length = Expr::OfText { function: TextFunction::Length, expr: Box::new(six) };
-    let answers = super::expressions::evaluate(&connector, length, DataType::Int32).await;
-    assert!(answers.is_null(texts.len() + 1));
+    let root = Relation::Scan(Box::new(Scan {
+        table: table.name,
+        columns: table.columns,
+        outputs: vec![Expr::Column(0), Expr::equal(both, Expr::text("éx")), length],
+        policy: Vec::new(),
+        lookups: Vec::new(),
+        keys: None,
+        reason: ScanReason::Released { agreement: "A".to_owned() },
+    }));
+    assert_eq!(rows(&answer(&connector, root, None).await), ["1|true|6", "2|false|6", "3|false|NULL"]);
+}
+
+#[test]
+fn digits_that_no_type_declares_are_never_computed_with() {
+    let free = Expr::Arithmetic {
+        op: ArithmeticOp::Multiply,
+        left: Box::new(Expr::Column(10)),
+        right: Box::new(Expr::Column(10)),
+        data_type: DataType::Decimal128(38, 20),
+    };
+    assert!(matches!(PostgresDialect.support(&free, &inputs()), Support::Local { .. }));
 }
 
 #[tokio::test]

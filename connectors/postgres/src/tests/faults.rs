@@ -136,14 +136,6 @@ async fn the_servers_log_names_the_query_and_nothing_else() {
 }
 
 #[tokio::test]
-async fn a_statement_that_runs_too_long_is_stopped() {
-    let connector = connector(|options| options.statement_timeout_ms = 300);
-    let outcome = collect(&connector, "SELECT pg_sleep(60)::text", schema(&[DataType::Utf8])).await;
-    assert!(matches!(outcome, Err(ConnectorError::Timeout { timeout_ms: 300 })), "{outcome:?}");
-    assert_eq!(texts(&connector, "SELECT 'next'").await, [Some("next".to_owned())]);
-}
-
-#[tokio::test]
 async fn the_server_waits_for_a_slow_consumer_and_a_dropped_result_ends() {
     let connector = agency("slow_consumer", "").await;
     let mut stream = connector.query(statement(MANY_ROWS, many_types())).await.unwrap();
@@ -204,19 +196,6 @@ async fn the_budget_is_never_exceeded() {
         Some("t")
     );
     drop(connector);
-}
-
-#[tokio::test]
-async fn no_query_ever_sees_another_ones_rows() {
-    let connector = connector(|options| options.max_connections = 2);
-    for round in 0..30 {
-        let mut stream = connector.query(statement(MANY_ROWS, many_types())).await.unwrap();
-        if round % 2 == 0 {
-            let _first = stream.next().await;
-        }
-        drop(stream);
-        assert_eq!(texts(&connector, &format!("SELECT 'round {round}'")).await, [Some(format!("round {round}"))]);
-    }
 }
 
 #[tokio::test]

@@ -1,11 +1,9 @@
 //! Whole fragments, from the algebra to rows.
 
-use arrow::array::AsArray;
-use arrow::datatypes::{Decimal128Type, Int64Type};
 use wayleave_connector_api::{
-    Aggregate, AggregateFunction, Audience, Column, CompareOp, Dialect, Existence, Expr, Form, Fragment, JoinKind,
-    KeyFormat, KeySlot, NullsOrder, Probe, Relation, Scan, ScanReason, Scheme, SemiKind, SortDirection, SortKey,
-    Support, Table, TableName, Value, render_fragment, render_policy_conjuncts,
+    Audience, CompareOp, Dialect, Existence, Expr, Form, Fragment, KeyFormat, KeySlot, NullsOrder, Probe, Relation,
+    Scan, ScanReason, Scheme, SortDirection, SortKey, Support, Table, TableName, Value, render_fragment,
+    render_policy_conjuncts,
 };
 
 use super::*;
@@ -17,8 +15,6 @@ INSERT INTO patients VALUES (1, '943 476 5919', 'Ann', 10.50, 3), (2, '987 654 3
   (3, '401 023 2137', 'Cy', NULL, NULL), (4, 'none', 'Dee', 1, 1);
 CREATE TABLE dissent (nhs text, until text);
 INSERT INTO dissent VALUES ('987-654-3210', '2999-01-01'), ('943-476-5919', '2001-01-01'), ('401-023-2137', 'never');
-CREATE TABLE visits (patient int, day date);
-INSERT INTO visits VALUES (1, '2024-01-01'), (1, '2024-02-01'), (2, '2024-03-01'), (9, NULL);
 "#;
 
 const SPACED: KeyFormat = KeyFormat { scheme: Scheme::NhsNumber, form: Form::Spaced, assured: false };
@@ -28,14 +24,13 @@ struct Agency {
     connector: PostgresConnector,
     patients: Table,
     dissent: Table,
-    visits: Table,
 }
 
 async fn open(name: &str) -> Agency {
     let connector = agency(name, SETUP).await;
     let table = async |table| connector.table(&TableName::new("public", table)).await.unwrap().unwrap();
-    let (patients, dissent, visits) = (table("patients").await, table("dissent").await, table("visits").await);
-    Agency { connector, patients, dissent, visits }
+    let (patients, dissent) = (table("patients").await, table("dissent").await);
+    Agency { connector, patients, dissent }
 }
 
 impl Agency {
@@ -74,18 +69,6 @@ impl Agency {
                 ]),
             ],
         }
-    }
-
-    fn visits(&self) -> Relation {
-        Relation::Scan(Box::new(Scan {
-            table: self.visits.name.clone(),
-            columns: self.visits.columns.clone(),
-            outputs: vec![Expr::Column(0), Expr::Column(1)],
-            policy: Vec::new(),
-            lookups: Vec::new(),
-            keys: None,
-            reason: ScanReason::Released { agreement: "ISA-1".to_owned() },
-        }))
     }
 
     async fn run(&self, root: Relation, types: &[DataType], keys: Option<&[String]>) -> RecordBatch {
@@ -141,125 +124,4 @@ async fn keys_arrive_in_the_written_form_at_any_number() {
     }
     let batch = agency.run(sorted(project(all, &[0]), 0), &[DataType::Utf8], Some(&keys)).await;
     assert_eq!(column_texts(&batch, 0), some(&["9434765919", "9876543210"]));
-}
-
-#[tokio::test]
-async fn joins_semi_joins_and_unions_answer_as_they_should() {
-    let agency = open("joins").await;
-    let on = vec![Expr::equal(Expr::Column(4), Expr::Column(5))];
-    let join = |kind| Relation::Join {
-        left: Box::new(agency.patients_where(Vec::new())),
-        right: Box::new(agency.visits()),
-        kind,
-        on: on.clone(),
-    };
-    for (kind, rows) in [(JoinKind::Inner, 3), (JoinKind::Left, 5), (JoinKind::Right, 4), (JoinKind::Full, 6)] {
-        let types = [DataType::Utf8, DataType::Date32];
-        assert_eq!(agency.run(project(join(kind), &[1, 6]), &types, None).await.num_rows(), rows, "{kind:?}");
-    }
-    let semi = |kind| Relation::SemiJoin {
-        left: Box::new(agency.patients_where(Vec::new())),
-        right: Box::new(agency.visits()),
-        kind,
-        on: on.clone(),
-    };
-    let names =
-        async |root| column_texts(&agency.run(sorted(project(root, &[1]), 0), &[DataType::Utf8], None).await, 0);
-    assert_eq!(names(semi(SemiKind::Matching)).await, some(&["Ann", "Bob"]));
-    assert_eq!(names(semi(SemiKind::NotMatching)).await, some(&["Cy", "Dee"]));
-    let limited = Relation::Limit { input: Box::new(sorted(agency.released(), 1)), skip: 0, fetch: Some(1) };
-    let union = Relation::Union { inputs: vec![limited, agency.released()] };
-    assert_eq!(names(union).await, some(&["Ann", "Ann", "Dee"]));
-}
-
-#[tokio::test]
-async fn aggregates_arrive_in_the_promised_types() {
-    let agency = open("aggregates").await;
-    let call =
-        |function, argument, data_type| Aggregate { function, argument, distinct: false, filter: None, data_type };
-    let cost = || Some(Expr::Column(2));
-    let filtered = Aggregate {
-        filter: Some(Expr::compare(CompareOp::Greater, Expr::Column(3), Expr::Literal(Value::Int64(2)))),
-        ..call(AggregateFunction::Count, None, DataType::Int64)
-    };
-    let sum_type = DataType::Decimal128(20, 2);
-    let aggregates = vec![
-        call(AggregateFunction::Count, None, DataType::Int64),
-        call(AggregateFunction::Sum, cost(), sum_type.clone()),
-        call(AggregateFunction::Sum, Some(Expr::Column(3)), DataType::Int64),
-        call(AggregateFunction::Max, Some(Expr::Column(1)), DataType::Utf8),
-        call(AggregateFunction::Min, cost(), DataType::Decimal128(10, 2)),
-        filtered,
-    ];
-    let input = Box::new(agency.patients_where(Vec::new()));
-    let columns = input.outputs();
-    for aggregate in &aggregates {
-        assert_eq!(PostgresDialect.aggregate_support(aggregate, &columns), Support::Exact);
-    }
-    let types =
-        [DataType::Int64, sum_type, DataType::Int64, DataType::Utf8, DataType::Decimal128(10, 2), DataType::Int64];
-    let root = Relation::Aggregate { input, groups: Vec::new(), aggregates: aggregates.clone() };
-    let batch = agency.run(root, &types, None).await;
-    let int = |index: usize| batch.column(index).as_primitive::<Int64Type>().value(0);
-    assert_eq!((int(0), int(2), int(5)), (4, 9, 2));
-    assert_eq!(batch.column(1).as_primitive::<Decimal128Type>().value(0), 3_175);
-    assert_eq!(batch.column(3).as_string::<i32>().value(0), "Dee");
-    assert_eq!(batch.column(4).as_primitive::<Decimal128Type>().value(0), 100);
-
-    // Grouping by a constant, which PostgreSQL takes for a position unless it is an expression.
-    for constant in [Expr::text("x"), Expr::Literal(Value::Int32(7)), Expr::Literal(Value::Boolean(true))] {
-        let output = constant.output(&[]).data_type;
-        let root = Relation::Aggregate {
-            input: Box::new(agency.patients_where(Vec::new())),
-            groups: vec![constant],
-            aggregates: vec![aggregates[0].clone()],
-        };
-        assert_eq!(agency.run(sorted(root, 0), &[output, DataType::Int64], None).await.num_rows(), 1);
-    }
-}
-
-#[tokio::test]
-async fn a_loose_collation_gives_nobody_anothers_consent() {
-    let setup = "CREATE COLLATION loose (provider = icu, locale = 'und-u-ks-level2', deterministic = false); \
-        CREATE TABLE person (reference text COLLATE loose); INSERT INTO person VALUES ('a1'), ('B2'); \
-        CREATE TABLE consent (reference text); INSERT INTO consent VALUES ('A1'), ('B2')";
-    let connector = agency("loose_probe", setup).await;
-    let person = connector.table(&TableName::new("public", "person")).await.unwrap().unwrap();
-    let consent = connector.table(&TableName::new("public", "consent")).await.unwrap().unwrap();
-    let predicates = vec![Expr::equal(Expr::Column(0), Expr::Outer(0))];
-    let probe = Probe { table: consent.name, columns: consent.columns, predicates };
-    let root = Relation::Scan(Box::new(Scan {
-        table: person.name,
-        columns: person.columns,
-        outputs: vec![Expr::Column(0)],
-        policy: vec![Expr::Exists { probe: Box::new(probe), existence: Existence::Required }],
-        lookups: Vec::new(),
-        keys: None,
-        reason: ScanReason::Released { agreement: "A".to_owned() },
-    }));
-    let fragment = Fragment { root, schema: schema(&[DataType::Utf8]) };
-    let sql = render_fragment(connector.dialect(), &fragment, None, Audience::Source);
-    assert_eq!(texts(&connector, &sql).await, some(&["B2"]));
-}
-
-#[tokio::test]
-async fn hostile_names_are_only_names() {
-    let table = r#"CREATE SCHEMA "s""; DROP TABLE x; --"; CREATE TABLE "s""; DROP TABLE x; --"."t'$$\ é" ("a"" b" int, "select" text);
-        INSERT INTO "s""; DROP TABLE x; --"."t'$$\ é" VALUES (1, 'it''s')"#;
-    let connector = agency("hostile", table).await;
-    let name = TableName::new("s\"; DROP TABLE x; --", "t'$$\\ é");
-    let table = connector.table(&name).await.unwrap().unwrap();
-    let columns: Vec<Column> = table.columns.clone();
-    let root = Relation::Scan(Box::new(Scan {
-        table: name,
-        columns,
-        outputs: vec![Expr::Column(1)],
-        policy: vec![Expr::equal(Expr::Column(0), Expr::Literal(Value::Int32(1)))],
-        lookups: vec![Expr::equal(Expr::Column(1), Expr::text("it's"))],
-        keys: None,
-        reason: ScanReason::Released { agreement: "A".to_owned() },
-    }));
-    let fragment = Fragment { root, schema: schema(&[DataType::Utf8]) };
-    let sql = render_fragment(connector.dialect(), &fragment, None, Audience::Source);
-    assert_eq!(texts(&connector, &sql).await, some(&["it's"]));
 }

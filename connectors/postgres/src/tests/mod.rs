@@ -1,6 +1,7 @@
 //! The connector against a real server.
 
 mod calculations;
+mod contract;
 mod expressions;
 mod faults;
 mod fragments;
@@ -13,10 +14,11 @@ use std::time::{Duration, Instant};
 
 use arrow::array::RecordBatch;
 use arrow::compute::concat_batches;
-use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use arrow::datatypes::{DataType, Field, SchemaRef};
 use futures::StreamExt;
 use wayleave_connector_api::{Connector, ConnectorError, Statement};
 use wayleave_connector_testkit::PostgresServer;
+use wayleave_connector_testkit::contract::answer::schema;
 
 use crate::{PostgresConnector, PostgresOptions, TlsMode};
 
@@ -44,12 +46,6 @@ async fn agency(name: &str, setup: &str) -> PostgresConnector {
     server().create_database(name).await.unwrap();
     server().execute(name, setup).await.unwrap();
     PostgresConnector::new(options(&server().url(name))).unwrap()
-}
-
-fn schema(types: &[DataType]) -> SchemaRef {
-    let fields: Vec<Field> =
-        types.iter().enumerate().map(|(index, t)| Field::new(format!("c{}", index + 1), t.clone(), true)).collect();
-    Arc::new(Schema::new(fields))
 }
 
 fn statement(sql: &str, schema: SchemaRef) -> Statement {

@@ -2,11 +2,12 @@
 
 use arrow::array::{Array, AsArray};
 use arrow::datatypes::{
-    Date32Type, Decimal128Type, Decimal256Type, Float64Type, Int16Type, Int32Type, Int64Type, TimestampMicrosecondType,
-    i256,
+    Date32Type, Decimal128Type, Decimal256Type, Float64Type, Int16Type, Int32Type, Int64Type, Schema,
+    TimestampMicrosecondType, i256,
 };
 use bytes::Bytes;
 use wayleave_connector_api::{Collation, ColumnType, Dialect, OutputColumn, Table, TableKind, TableName};
+use wayleave_connector_testkit::contract::Random;
 
 use super::*;
 use crate::PostgresDialect;
@@ -222,18 +223,6 @@ async fn thousands_of_tables_and_every_kind_of_them_are_listed() {
     let secret = reader.table(&public("secret")).await.unwrap().unwrap();
     let readable: Vec<bool> = secret.columns.iter().map(|column| column.column_type.readable().is_some()).collect();
     assert_eq!(readable, [true, true, false]);
-}
-
-/// A small generator of numbers (xorshift), so that a failure can be repeated.
-pub(super) struct Random(pub u64);
-
-impl Random {
-    pub(super) fn below(&mut self, limit: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        usize::try_from(self.0 % limit as u64).unwrap()
-    }
 }
 
 #[test]

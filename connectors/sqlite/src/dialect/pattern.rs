@@ -5,6 +5,7 @@
 //! rest is GLOB, and says nothing of a text that has a NUL.
 
 use super::{BINARY, literal};
+use crate::functions::TEXT_LIKE;
 
 /// One element of a pattern.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,12 +26,15 @@ pub(super) fn like(sql: &str, pattern: &str) -> String {
         [Part::Text(text)] => format!("{sql} = {}", literal::text(text)),
         [Part::Text(text), Part::Any] => starts_with(sql, text),
         [Part::Any, Part::Text(text)] => {
-            format!("substr(CAST({bare} AS BLOB), -{}) = {}", text.len(), literal::blob(text.as_bytes()))
+            // The end of nothing is NULL, and not nothing.
+            let end = format!("substr(CAST({bare} AS BLOB), -{}) = {}", text.len(), literal::blob(text.as_bytes()));
+            format!("(CASE WHEN {sql} = '' THEN 0 ELSE {end} END)")
         }
         [Part::Any, Part::Text(text), Part::Any] => format!("instr({bare}, {}) > 0", literal::text(text)),
         parts => format!(
-            "(CASE WHEN instr({bare}, {nul}) = 0 THEN {bare} GLOB {} END)",
+            "(CASE WHEN instr({bare}, {nul}) = 0 THEN {bare} GLOB {} ELSE {TEXT_LIKE}({bare}, {}) END)",
             literal::text(&glob(parts)),
+            literal::text(pattern),
             nul = literal::text("\0"),
         ),
     }

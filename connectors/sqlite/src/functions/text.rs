@@ -34,9 +34,16 @@ pub(crate) const TEXT_LOWER: &str = "text_lower";
 /// `text_concat(value, …)`: one after the other, NULL where one is no text.
 pub(crate) const TEXT_CONCAT: &str = "text_concat";
 
+/// `text_like(value, pattern)`: LIKE in which case counts, `\` escapes and a NUL is a character.
+pub(crate) const TEXT_LIKE: &str = "text_like";
+
 pub(super) fn register(connection: &Connection, flags: FunctionFlags) -> Result<()> {
     connection.create_scalar_function(TEXT_LENGTH, 1, flags, |ctx| {
         Ok(with_text(ctx, |text| i64::try_from(text.chars().count()).ok()))
+    })?;
+    connection.create_scalar_function(TEXT_LIKE, 2, flags, |ctx| {
+        let pattern = ctx.get_raw(1).as_str().ok().map(elements);
+        Ok(with_text(ctx, |text| Some(is_like(text, &pattern?))))
     })?;
     connection.create_scalar_function(TEXT_SUBSTRING, 2, flags, |ctx| {
         Ok(with_text(ctx, |text| Some(substring(text, number(ctx, 1)?, i64::MAX).to_owned())))
@@ -134,6 +141,63 @@ fn substring(text: &str, start: i64, length: i64) -> &str {
     let end = start.saturating_add(length);
     let (start, end) = (place(text, start), place(text, end));
     text.get(start..end).unwrap_or_default()
+}
+
+/// One element of a pattern.
+enum Element {
+    /// `%`
+    Any,
+    /// `_`
+    One,
+    Character(char),
+}
+
+fn elements(pattern: &str) -> Vec<Element> {
+    let mut characters = pattern.chars();
+    let mut elements = Vec::new();
+    while let Some(character) = characters.next() {
+        elements.push(match character {
+            '%' => Element::Any,
+            '_' => Element::One,
+            // A backslash with nothing after it stands for itself.
+            '\\' => Element::Character(characters.next().unwrap_or('\\')),
+            other => Element::Character(other),
+        });
+    }
+    elements
+}
+
+/// Where a text does not go on as the pattern does, the last `%` takes one character more.
+fn is_like(text: &str, pattern: &[Element]) -> bool {
+    let (mut rest, mut left) = (text.chars(), pattern);
+    let mut retry = None;
+    loop {
+        let after = left.get(1..).unwrap_or_default();
+        let mut next = rest.clone();
+        left = match (left.first(), next.next()) {
+            (None, None) => return true,
+            (Some(Element::Any), _) => {
+                retry = Some((rest.clone(), after));
+                after
+            }
+            (Some(Element::One), Some(_)) => {
+                rest = next;
+                after
+            }
+            (Some(Element::Character(wanted)), Some(found)) if *wanted == found => {
+                rest = next;
+                after
+            }
+            _ => {
+                let Some((taken, after)) = &mut retry else { return false };
+                if taken.next().is_none() {
+                    return false;
+                }
+                rest = taken.clone();
+                after
+            }
+        };
+    }
 }
 
 #[cfg(test)]

@@ -1,13 +1,12 @@
 use wayleave_connector_api::{
-    Aggregate, AggregateFunction, Audience, Column, CompareOp, Existence, Expr, Form, Fragment, JoinKind, KeyFormat,
-    KeySlot, Mask, NullsOrder, Probe, Relation, Scan, ScanReason, Scheme, SemiKind, SortDirection, SortKey, TableName,
-    Value, render_fragment, render_policy_conjuncts,
+    Audience, Column, CompareOp, Existence, Expr, Form, Fragment, KeyFormat, KeySlot, Mask, NullsOrder, Probe,
+    Relation, Scan, ScanReason, Scheme, SortDirection, SortKey, TableName, Value, render_fragment,
+    render_policy_conjuncts,
 };
 
 use super::*;
 
 const SPACED: KeyFormat = KeyFormat { scheme: Scheme::NhsNumber, form: Form::Spaced, assured: false };
-const COMPACT: KeyFormat = KeyFormat { scheme: Scheme::NhsNumber, form: Form::Compact, assured: false };
 
 fn agency() -> Database {
     Database::new(
@@ -69,22 +68,6 @@ async fn persons(connector: &SqliteConnector) -> Scan {
     }
 }
 
-async fn visits(connector: &SqliteConnector) -> Scan {
-    Scan {
-        table: TableName::new("main", "visit"),
-        columns: columns_of(connector, "visit", &["nhs", "kind", "cost"]).await,
-        outputs: vec![
-            Expr::CanonicalKey { expr: Box::new(Expr::Column(0)), format: COMPACT },
-            Expr::Column(1),
-            Expr::Column(2),
-        ],
-        policy: vec![Expr::IsNotNull(Box::new(Expr::Column(0)))],
-        lookups: Vec::new(),
-        keys: None,
-        reason: ScanReason::Released { agreement: "ISA-1".to_owned() },
-    }
-}
-
 fn scan(scan: Scan) -> Relation {
     Relation::Scan(Box::new(scan))
 }
@@ -114,140 +97,6 @@ async fn a_scan_releases_what_policy_lets_through() {
     assert_eq!(answer(&connector, root.clone(), None).await, ["9434765919|Ann|TQ1|70", "4010232137|ann|TQ2|40"]);
     database.writer.execute("INSERT INTO dissent VALUES ('9434765919', '2024-05-31', '2024-06-02')", []).unwrap();
     assert_eq!(answer(&connector, root, None).await, ["4010232137|ann|TQ2|40"]);
-}
-
-#[tokio::test]
-async fn filters_sorts_and_limits_follow_the_order_of_bytes() {
-    let database = agency();
-    let connector = database.connector();
-    let released = persons(&connector).await;
-    let filtered = |name: &str| Relation::Filter {
-        input: Box::new(scan(released.clone())),
-        predicate: Expr::equal(Expr::Column(1), Expr::text(name)),
-    };
-    assert_eq!(answer(&connector, filtered("ann"), None).await, ["4010232137|ann|TQ2|40"]);
-    assert_eq!(answer(&connector, filtered("ANN"), None).await, Vec::<String>::new());
-    let limited = Relation::Limit {
-        input: Box::new(Relation::Sort {
-            input: Box::new(scan(visits(&connector).await)),
-            keys: vec![
-                SortKey { expr: Expr::Column(1), direction: SortDirection::Descending, nulls: NullsOrder::First },
-                ascending(2),
-            ],
-            fetch: Some(4),
-        }),
-        skip: 0,
-        fetch: Some(3),
-    };
-    assert_eq!(
-        answer(&connector, limited, None).await,
-        ["9434765919|NULL|1", "9434765919|home|10", "4010232137|clinic|7"]
-    );
-}
-
-#[tokio::test]
-async fn aggregates_group_by_bytes() {
-    let database = Database::new(
-        "CREATE TABLE t (kind TEXT COLLATE NOCASE, cost INTEGER);
-         INSERT INTO t VALUES ('home', 1), ('Home', 2), (NULL, 4), ('home', 8), (NULL, NULL)",
-    );
-    let connector = database.connector();
-    let table = Scan {
-        table: TableName::new("main", "t"),
-        columns: columns_of(&connector, "t", &["kind", "cost"]).await,
-        outputs: vec![Expr::Column(0), Expr::Column(1)],
-        policy: Vec::new(),
-        lookups: Vec::new(),
-        keys: None,
-        reason: ScanReason::Released { agreement: "ISA-1".to_owned() },
-    };
-    let call = |function, index: Option<usize>, distinct, data_type| Aggregate {
-        function,
-        argument: index.map(Expr::Column),
-        distinct,
-        filter: None,
-        data_type,
-    };
-    let grouped = Relation::Aggregate {
-        input: Box::new(scan(table.clone())),
-        groups: vec![Expr::Column(0)],
-        aggregates: vec![
-            call(AggregateFunction::Count, None, false, DataType::Int64),
-            call(AggregateFunction::Sum, Some(1), false, DataType::Int64),
-        ],
-    };
-    let sorted = Relation::Sort { input: Box::new(grouped), keys: vec![ascending(0)], fetch: None };
-    assert_eq!(answer(&connector, sorted, None).await, ["Home|1|2", "home|2|9", "NULL|2|4"]);
-    let whole = Relation::Aggregate {
-        input: Box::new(scan(table)),
-        groups: Vec::new(),
-        aggregates: vec![
-            call(AggregateFunction::Count, Some(0), true, DataType::Int64),
-            call(AggregateFunction::Min, Some(0), false, DataType::Utf8),
-            call(AggregateFunction::Max, Some(0), false, DataType::Utf8),
-            Aggregate {
-                filter: Some(Expr::compare(CompareOp::Greater, Expr::Column(1), Expr::Literal(Value::Int64(1)))),
-                ..call(AggregateFunction::Sum, Some(1), false, DataType::Int64)
-            },
-        ],
-    };
-    assert_eq!(answer(&connector, whole, None).await, ["2|Home|home|14"]);
-}
-
-#[tokio::test]
-async fn joins_of_every_kind() {
-    let database = agency();
-    let connector = database.connector();
-    let on = vec![Expr::equal(Expr::Column(0), Expr::Column(4))];
-    let (persons, visits) = (persons(&connector).await, visits(&connector).await);
-    let join = |kind| Relation::Sort {
-        input: Box::new(Relation::Project {
-            input: Box::new(Relation::Join {
-                left: Box::new(scan(persons.clone())),
-                right: Box::new(scan(visits.clone())),
-                kind,
-                on: on.clone(),
-            }),
-            exprs: vec![Expr::Column(1), Expr::Column(5), Expr::Column(6)],
-        }),
-        keys: vec![ascending(2)],
-        fetch: None,
-    };
-    let inner = ["Ann|NULL|1", "Ann|Home|5", "ann|clinic|7", "Ann|home|10"];
-    let unmatched = ["Ann|NULL|1", "Ann|Home|5", "ann|clinic|7", "NULL|clinic|9", "Ann|home|10"];
-    assert_eq!(answer(&connector, join(JoinKind::Inner), None).await, inner);
-    assert_eq!(answer(&connector, join(JoinKind::Left), None).await, inner);
-    assert_eq!(answer(&connector, join(JoinKind::Right), None).await, unmatched);
-    assert_eq!(answer(&connector, join(JoinKind::Full), None).await, unmatched);
-}
-
-#[tokio::test]
-async fn semi_joins_and_unions() {
-    let database = agency();
-    let connector = database.connector();
-    let (persons, visits) = (persons(&connector).await, visits(&connector).await);
-    let semi = |kind| Relation::SemiJoin {
-        left: Box::new(Relation::Project { input: Box::new(scan(visits.clone())), exprs: vec![Expr::Column(2)] }),
-        right: Box::new(scan(persons.clone())),
-        kind,
-        on: vec![Expr::compare(CompareOp::Less, Expr::Column(4), Expr::Literal(Value::Int64(50)))],
-    };
-    // Somebody under fifty is released, whoever made the visit.
-    assert_eq!(answer(&connector, semi(SemiKind::Matching), None).await.len(), 5);
-    assert_eq!(answer(&connector, semi(SemiKind::NotMatching), None).await.len(), 0);
-    let keyed = |kind| Relation::SemiJoin {
-        left: Box::new(scan(visits.clone())),
-        right: Box::new(scan(persons.clone())),
-        kind,
-        on: vec![Expr::equal(Expr::Column(0), Expr::Column(3))],
-    };
-    let union = Relation::Sort {
-        input: Box::new(Relation::Union { inputs: vec![keyed(SemiKind::NotMatching), keyed(SemiKind::NotMatching)] }),
-        keys: vec![ascending(2)],
-        fetch: None,
-    };
-    assert_eq!(answer(&connector, union, None).await, ["0000000000|clinic|9", "0000000000|clinic|9"]);
-    assert_eq!(answer(&connector, keyed(SemiKind::Matching), None).await.len(), 4);
 }
 
 #[tokio::test]

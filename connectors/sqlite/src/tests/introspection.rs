@@ -92,34 +92,6 @@ async fn views_and_tables_without_rowid_have_no_estimate() {
 }
 
 #[tokio::test]
-async fn hostile_names_are_names() {
-    let names =
-        ["select", "with space", "quo\"te", "apo'strophe", "ünïcödé", "semi;colon -- x", "[b]", "%_", "a.b", "Person"];
-    let database = Database::new("CREATE TABLE first (id INTEGER)");
-    for name in names {
-        let quoted = name.replace('"', "\"\"");
-        database
-            .writer
-            .execute_batch(&format!(
-                "CREATE TABLE \"{quoted}\" (\"{quoted}\" TEXT PRIMARY KEY, \"group\" TEXT, UNIQUE (\"group\"));
-                 INSERT INTO \"{quoted}\" VALUES ('v', 'g')"
-            ))
-            .unwrap();
-    }
-    let connector = database.connector();
-    for name in names {
-        let described = table(&connector, name).await;
-        assert_eq!(described.primary_key, [name]);
-        assert_eq!(described.columns[0].name, name);
-        assert_eq!(described.unique_keys, [vec!["group".to_owned()]]);
-        let quoted = connector.dialect().quote_identifier(name);
-        let sql = format!("SELECT b.{quoted} FROM \"main\".{quoted} AS b");
-        assert_eq!(rows(&run(&connector, sql, &[DataType::Utf8]).await.unwrap()), ["v"]);
-    }
-    assert_eq!(connector.tables().await.unwrap().len(), names.len() + 1);
-}
-
-#[tokio::test]
 async fn names_are_compared_exactly() {
     let database = Database::new("CREATE TABLE Person (id INTEGER)");
     let connector = database.connector();

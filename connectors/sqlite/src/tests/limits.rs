@@ -32,17 +32,6 @@ async fn a_dropped_stream_gives_its_connection_back_within_a_second() {
 }
 
 #[tokio::test]
-async fn a_statement_that_has_no_row_yet_is_stopped_as_well() {
-    let database = Database::new(NUMBERS);
-    let connector = database.connector();
-    let mut stream = connector.query(statement(SILENT, INT)).await.unwrap();
-    let waiting = tokio::time::timeout(Duration::from_millis(50), stream.next()).await;
-    assert!(waiting.is_err(), "the statement must still run");
-    drop(stream);
-    eventually(Duration::from_secs(1), || connector.pool.free() == 2).await;
-}
-
-#[tokio::test]
 async fn an_abandoned_introspection_is_stopped_as_well() {
     let database = Database::new(NUMBERS);
     let pool = Pool::new(database.options());
@@ -70,17 +59,6 @@ async fn a_finished_stream_does_not_stop_the_next_statement() {
         assert!(second.next().await.is_none());
     }
     assert_eq!(connector.pool.idle_count(), 1);
-}
-
-#[tokio::test]
-async fn a_long_statement_times_out() {
-    let database = Database::new(NUMBERS);
-    let connector = SqliteConnector::new(SqliteOptions { statement_timeout_ms: 100, ..database.options() });
-    let begun = Instant::now();
-    let error = run(&connector, SILENT, INT).await.unwrap_err();
-    assert!(matches!(error, ConnectorError::Timeout { timeout_ms: 100 }), "{error:?}");
-    assert!(begun.elapsed() < Duration::from_secs(2));
-    eventually(Duration::from_secs(1), || connector.pool.free() == 2).await;
 }
 
 #[tokio::test]
