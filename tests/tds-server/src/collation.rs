@@ -15,6 +15,8 @@ pub struct Collation(u8);
 enum Comparison {
     CaseInsensitive,
     CaseSensitive,
+    /// Case, kana and width count.
+    AllSensitive,
     /// By code point.
     Binary,
 }
@@ -49,6 +51,11 @@ const COLLATIONS: &[Definition] = &[
     define("Latin1_General_100_CI_AS", 0x0409, 0, 1252, Comparison::CaseInsensitive, 2),
     define("Latin1_General_100_CS_AS", 0x0409, 0, 1252, Comparison::CaseSensitive, 2),
     define("Latin1_General_100_BIN2", 0x0409, 0, 1252, Comparison::Binary, 2),
+    define("Latin1_General_100_CI_AS_SC", 0x0409, 0, 1252, Comparison::CaseInsensitive, 2),
+    define("Latin1_General_100_CS_AS_SC", 0x0409, 0, 1252, Comparison::CaseSensitive, 2),
+    define("Latin1_General_100_CS_AS_KS_WS", 0x0409, 0, 1252, Comparison::AllSensitive, 2),
+    define("Latin1_General_100_CS_AS_KS_WS_SC", 0x0409, 0, 1252, Comparison::AllSensitive, 2),
+    define("Latin1_General_CS_AS_KS_WS", 0x0409, 0, 1252, Comparison::AllSensitive, 0),
     define("Latin1_General_100_CI_AS_SC_UTF8", 0x0409, 0, 65001, Comparison::CaseInsensitive, 2),
     define("Latin1_General_100_BIN2_UTF8", 0x0409, 0, 65001, Comparison::Binary, 2),
     define("Polish_CI_AS", 0x0415, 0, 1250, Comparison::CaseInsensitive, 0),
@@ -86,12 +93,18 @@ impl Collation {
         match self.definition().comparison {
             Comparison::CaseInsensitive => "tds_ci",
             Comparison::CaseSensitive => "tds_cs",
+            Comparison::AllSensitive => "tds_all",
             Comparison::Binary => "tds_bin",
         }
     }
 
     pub fn is_binary(self) -> bool {
         self.definition().comparison == Comparison::Binary
+    }
+
+    /// Whether characters beyond U+FFFF count as one (`_SC`), not as the two UTF-16 units that they are.
+    pub fn counts_characters(self) -> bool {
+        self.name().ends_with("_SC") || self.is_utf8()
     }
 
     pub fn is_utf8(self) -> bool {
@@ -105,6 +118,7 @@ impl Collation {
             // fIgnoreCase, fIgnoreKana, fIgnoreWidth
             Comparison::CaseInsensitive => 0b0000_1101,
             Comparison::CaseSensitive => 0b0000_1100,
+            Comparison::AllSensitive => 0,
             // fBinary2
             Comparison::Binary => 0b0010_0000,
         };
@@ -152,8 +166,9 @@ impl Collation {
 
     pub fn compare(self, left: &str, right: &str) -> Ordering {
         match self.definition().comparison {
-            Comparison::CaseInsensitive => compare_weights(left, right, false),
-            Comparison::CaseSensitive => compare_weights(left, right, true),
+            Comparison::CaseInsensitive => compare_weights(left, right, Sensitivity::Letters),
+            Comparison::CaseSensitive => compare_weights(left, right, Sensitivity::Case),
+            Comparison::AllSensitive => compare_weights(left, right, Sensitivity::CaseAndWidth),
             Comparison::Binary => compare_units(left, right),
         }
     }
@@ -161,8 +176,12 @@ impl Collation {
 
 /// The collations that SQLite's own SQL names.
 pub fn register(connection: &rusqlite::Connection) -> rusqlite::Result<()> {
-    connection.create_collation("tds_ci", |left: &str, right: &str| compare_weights(left, right, false))?;
-    connection.create_collation("tds_cs", |left: &str, right: &str| compare_weights(left, right, true))?;
+    connection
+        .create_collation("tds_ci", |left: &str, right: &str| compare_weights(left, right, Sensitivity::Letters))?;
+    connection.create_collation("tds_cs", |left: &str, right: &str| compare_weights(left, right, Sensitivity::Case))?;
+    connection.create_collation("tds_all", |left: &str, right: &str| {
+        compare_weights(left, right, Sensitivity::CaseAndWidth)
+    })?;
     connection.create_collation("tds_bin", compare_units)
 }
 
@@ -182,13 +201,13 @@ fn compare_units(left: &str, right: &str) -> Ordering {
 }
 
 /// Letters first without regard to accents, then the accents, then (where it counts) the case.
-fn compare_weights(left: &str, right: &str, case_counts: bool) -> Ordering {
+fn compare_weights(left: &str, right: &str, sensitivity: Sensitivity) -> Ordering {
     if left == right {
         return Ordering::Equal;
     }
     let left = weights(left);
     let right = weights(right);
-    let blank = Weight { primary: primary_of(' '), accent: 0, upper: false };
+    let blank = Weight { primary: primary_of(' '), accent: 0, upper: false, wide: false };
     let length = left.len().max(right.len());
     let at = |weights: &[Weight], position: usize| weights.get(position).copied().unwrap_or(blank);
     let by = |key: fn(Weight) -> u32| {
@@ -198,7 +217,21 @@ fn compare_weights(left: &str, right: &str, case_counts: bool) -> Ordering {
             .unwrap_or(Ordering::Equal)
     };
     let order = by(|weight| weight.primary).then_with(|| by(|weight| weight.accent));
-    if case_counts { order.then_with(|| by(|weight| u32::from(weight.upper))) } else { order }
+    match sensitivity {
+        Sensitivity::Letters => order,
+        Sensitivity::Case => order.then_with(|| by(|weight| u32::from(weight.upper))),
+        Sensitivity::CaseAndWidth => {
+            order.then_with(|| by(|weight| u32::from(weight.upper))).then_with(|| by(|weight| u32::from(weight.wide)))
+        }
+    }
+}
+
+/// What two strings may not differ in to be equal, beside letters and accents.
+#[derive(Clone, Copy)]
+enum Sensitivity {
+    Letters,
+    Case,
+    CaseAndWidth,
 }
 
 #[derive(Clone, Copy)]
@@ -206,18 +239,22 @@ struct Weight {
     primary: u32,
     accent: u32,
     upper: bool,
+    wide: bool,
 }
 
 fn weights(text: &str) -> Vec<Weight> {
     let mut weights = Vec::with_capacity(text.len());
     for character in text.chars() {
-        let character = half_width(character);
+        let written = character;
+        let character = half_width(written);
+        let wide = character != written;
         // Windows' tables give these no weight.
         if matches!(character, '\0' | '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{feff}') {
             continue;
         }
         let upper = character.is_uppercase();
-        let mut push = |base: char, accent: u32| weights.push(Weight { primary: primary_of(base), accent, upper });
+        let mut push =
+            |base: char, accent: u32| weights.push(Weight { primary: primary_of(base), accent, upper, wide });
         match character {
             'ß' => {
                 push('s', 0);

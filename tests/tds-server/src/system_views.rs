@@ -80,7 +80,25 @@ const VIEWS: &[SystemView] = &[
     },
     SystemView { schema: "sys", name: "objects", columns: OBJECT_COLUMNS },
     SystemView { schema: "sys", name: "all_objects", columns: OBJECT_COLUMNS },
-    SystemView { schema: "sys", name: "tables", columns: OBJECT_COLUMNS },
+    SystemView {
+        schema: "sys",
+        name: "tables",
+        columns: &[
+            column("name", SYSNAME),
+            column("object_id", INT),
+            optional("principal_id", INT),
+            column("schema_id", INT),
+            column("parent_object_id", INT),
+            optional("type", CHAR2),
+            optional("type_desc", DESC),
+            column("create_date", DATETIME),
+            column("modify_date", DATETIME),
+            column("is_ms_shipped", BIT),
+            optional("is_external", BIT),
+            optional("temporal_type", TINYINT),
+            optional("is_memory_optimized", BIT),
+        ],
+    },
     SystemView { schema: "sys", name: "views", columns: OBJECT_COLUMNS },
     SystemView {
         schema: "sys",
@@ -101,6 +119,8 @@ const VIEWS: &[SystemView] = &[
             optional("is_hidden", BIT),
             optional("is_masked", BIT),
             column("default_object_id", INT),
+            optional("encryption_type", INT),
+            optional("graph_type", INT),
         ],
     },
     SystemView {
@@ -441,7 +461,13 @@ fn rows(
                 }
             }
         }
-        "tables" => rows.extend(catalog.tables.iter().filter(is_table).map(|table| object_row(catalog, table))),
+        "tables" => {
+            for table in catalog.tables.iter().filter(is_table) {
+                let mut row = object_row(catalog, table);
+                row.extend([flag(false), number(0), flag(false)]);
+                rows.push(row);
+            }
+        }
         "views" => {
             rows.extend(catalog.tables.iter().filter(|table| !is_table(table)).map(|table| object_row(catalog, table)))
         }
@@ -465,6 +491,8 @@ fn rows(
                         flag(false),
                         flag(false),
                         number(i64::from(column.default.is_some())),
+                        Value::Null,
+                        Value::Null,
                     ]);
                 }
             }

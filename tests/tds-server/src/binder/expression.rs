@@ -116,8 +116,13 @@ impl Binder<'_> {
             }
             Expr::Function(function) => self.bind_function(function, scope, place),
             Expr::Substring {
-                expr, substring_from: Some(from), substring_for: Some(length), special: true, ..
+                expr,
+                substring_from: Some(from),
+                substring_for: Some(length),
+                special: true,
+                shorthand: false,
             } => self.bind_named("SUBSTRING", &[expr, from, length], scope, place),
+            Expr::Substring { shorthand: true, .. } => Err(SqlError::unknown_function("substr")),
             Expr::Substring { .. } => Err(SqlError::new(174, 15, 1, "The substring function requires 3 argument(s).")),
             Expr::Trim { trim_where: None, trim_what: None, expr, trim_characters: None } => {
                 self.bind_named("TRIM", &[expr], scope, place)

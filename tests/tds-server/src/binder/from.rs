@@ -1,8 +1,8 @@
 //! FROM: tables, views, derived tables, OPENJSON and joins.
 
 use sqlparser::ast::{
-    Expr, Ident, Join, JoinConstraint, JoinOperator, ObjectName, ObjectNamePart, OpenJsonTableColumn, SetExpr,
-    TableAlias, TableFactor, TableWithJoins, Value,
+    Expr, FunctionArg, FunctionArgExpr, Ident, Join, JoinConstraint, JoinOperator, ObjectName, ObjectNamePart,
+    OpenJsonTableColumn, SetExpr, TableAlias, TableFactor, TableWithJoins, Value,
 };
 
 use super::literal::quoted;
@@ -11,7 +11,8 @@ use super::{Binder, BoundQuery, OutputColumn, Role, checked_name, not_run, not_t
 use crate::catalog::{Table, TableKind, invalid_object, same_name};
 use crate::collation::Collation;
 use crate::error::SqlError;
-use crate::sql_type::{Length, Position, SqlType};
+use crate::options::Version;
+use crate::sql_type::{Kind, Length, Position, SqlType};
 use crate::system_views;
 use crate::typed::{Strength, Typed};
 
@@ -144,7 +145,11 @@ impl Binder<'_> {
                 }
                 self.bind_table(name, alias.as_ref())
             }
-            TableFactor::Table { name, args: Some(_), .. } => Err(invalid_object(&name.to_string())),
+            TableFactor::Table { name, alias, args: Some(args), with_hints, version: None, sample: None, .. }
+                if with_hints.is_empty() && args.settings.is_none() =>
+            {
+                self.bind_table_function(name, &args.args, alias.as_ref(), outer)
+            }
             TableFactor::Derived { lateral: false, subquery, alias, sample: None } => {
                 let Some(alias) = alias else { return Err(not_tsql(")")) };
                 let bound = match subquery.body.as_ref() {
@@ -358,6 +363,63 @@ impl Binder<'_> {
             selects.push(format!("SELECT {}", items.join(",")));
         }
         Ok(BoundQuery { sql: selects.join(" UNION ALL "), columns })
+    }
+
+    /// `GENERATE_SERIES` and `STRING_SPLIT`.
+    fn bind_table_function(
+        &self,
+        name: &ObjectName,
+        args: &[FunctionArg],
+        alias: Option<&TableAlias>,
+        outer: Option<&Scope<'_>>,
+    ) -> Result<BoundFrom, SqlError> {
+        let scope = Scope::with_parent(outer);
+        let mut bound = Vec::new();
+        for arg in args {
+            let FunctionArg::Unnamed(FunctionArgExpr::Expr(expr)) = arg else { return Err(not_tsql(arg)) };
+            bound.push(self.bind_value(expr, &scope, Place::ALONE)?);
+        }
+        let (sql, sql_type) = match (name.to_string().to_ascii_uppercase().as_str(), bound.as_slice()) {
+            ("GENERATE_SERIES", [start, stop, rest @ ..]) if self.version >= Version::Sql2022 && rest.len() <= 1 => {
+                let integers = bound.iter().all(|value| value.sql_type.kind() == Kind::Integer);
+                if !integers || start.sql_type != stop.sql_type {
+                    return Err(not_run("GENERATE_SERIES of other numbers than integers of one type"));
+                }
+                let step = rest.first().map_or("1", |step| step.sql.as_str());
+                let (first, last) = (&start.sql, &stop.sql);
+                let goes_on = |value: &str, step: &str| {
+                    format!("CASE WHEN {step}>0 THEN {value}<={last} ELSE {value}>={last} END")
+                };
+                let sql = format!(
+                    "WITH RECURSIVE s(c0) AS (SELECT {first} WHERE {} UNION ALL SELECT c0+{step} FROM s WHERE {}) SELECT c0 FROM s",
+                    goes_on(first, step),
+                    goes_on(&format!("(c0+{step})"), step)
+                );
+                (sql, start.sql_type)
+            }
+            ("STRING_SPLIT", [text, separator]) if text.sql_type.is_string() && separator.sql_type.is_string() => {
+                let inner = self.next_alias();
+                let sql = format!(
+                    "SELECT {inner}.value AS c0 FROM json_each(tds_split({},{})) AS {inner}",
+                    text.sql, separator.sql
+                );
+                (sql, text.sql_type)
+            }
+            _ => return Err(invalid_object(&plain(name))),
+        };
+        let column = OutputColumn {
+            name: Some("value".to_owned()),
+            sql_type,
+            nullable: true,
+            strength: Strength::CoercibleDefault,
+            is_null_literal: false,
+            table: Vec::new(),
+        };
+        let query = BoundQuery { sql, columns: vec![column] };
+        match alias {
+            Some(alias) => self.bind_derived(query, alias),
+            None => Ok(self.source_of(query, plain(name), None)),
+        }
     }
 
     fn bind_openjson(

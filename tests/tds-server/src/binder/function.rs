@@ -162,6 +162,7 @@ impl Binder<'_> {
                 let sql = format!("tds_datetrunc('{part}',{},{})", moment.sql, moment.sql_type.code());
                 Typed { nullable: moment.nullable, ..Typed::new(sql, moment.sql_type) }
             }
+            ("DATETRUNC", _) => return Err(SqlError::unknown_function("datetrunc")),
             _ => return Ok(None),
         };
         Ok(Some(bound))
@@ -298,7 +299,7 @@ impl Binder<'_> {
                 match arg.sql_type {
                     SqlType::Text(_) | SqlType::NText(_) | SqlType::Image => Err(invalid(0)),
                     _ if arg.sql_type.kind() == Kind::Binary => Ok(made(format!("length({})", arg.sql), sql_type)),
-                    _ => Ok(made(format!("tds_len({})", text(0)?.sql), sql_type)),
+                    _ => Ok(made(format!("tds_len({},{})", text(0)?.sql, counted(&text(0)?)), sql_type)),
                 }
             }
             ("DATALENGTH", 1) => {
@@ -329,7 +330,11 @@ impl Binder<'_> {
             }
             ("LEFT" | "RIGHT", 2) => {
                 let arg = text(0)?;
-                Ok(stringy(&arg, format!("tds_{lower}({},{})", arg.sql, integer(1)?), same_length(arg.sql_type)))
+                Ok(stringy(
+                    &arg,
+                    format!("tds_{lower}({},{},{})", arg.sql, integer(1)?, counted(&arg)),
+                    same_length(arg.sql_type),
+                ))
             }
             ("SUBSTRING", 3) => {
                 let arg = args.first().ok_or_else(|| arity(3))?;
@@ -345,7 +350,7 @@ impl Binder<'_> {
                 let arg = text(0)?;
                 Ok(stringy(
                     &arg,
-                    format!("tds_substring({},{},{})", arg.sql, integer(1)?, integer(2)?),
+                    format!("tds_substring({},{},{},{})", arg.sql, integer(1)?, integer(2)?, counted(&arg)),
                     same_length(arg.sql_type),
                 ))
             }
@@ -377,7 +382,7 @@ impl Binder<'_> {
                 let (arg, with) = (text(0)?, text(3)?);
                 Ok(stringy(
                     &arg,
-                    format!("tds_stuff({},{},{},{})", arg.sql, integer(1)?, integer(2)?, with.sql),
+                    format!("tds_stuff({},{},{},{},{})", arg.sql, integer(1)?, integer(2)?, with.sql, counted(&arg)),
                     varying(arg.sql_type, if arg.sql_type.is_unicode() { Length::Of(4000) } else { Length::Of(8000) }),
                 ))
             }
@@ -415,7 +420,7 @@ impl Binder<'_> {
                 Ok(Typed { strength, ..Typed::new(format!("({})", joined.join("||")), sql_type).not_null() })
             }
             ("ASCII", 1) => Ok(made(format!("tds_ascii({})", text(0)?.sql), SqlType::Int)),
-            ("UNICODE", 1) => Ok(made(format!("tds_unicode({})", text(0)?.sql), SqlType::Int)),
+            ("UNICODE", 1) => Ok(made(format!("tds_unicode({},{})", text(0)?.sql, counted(&text(0)?)), SqlType::Int)),
             ("CHAR", 1) => Ok(Typed::new(format!("tds_char({})", integer(0)?), SqlType::Char(1, self.collation()))),
             ("NCHAR", 1) => Ok(Typed::new(format!("tds_nchar({})", integer(0)?), SqlType::NChar(1, self.collation()))),
             ("QUOTENAME", 1) => Ok(Typed::new(
@@ -450,6 +455,15 @@ impl Binder<'_> {
             ("DATEFROMPARTS", 3) => {
                 Ok(made(format!("tds_datefromparts({},{},{})", integer(0)?, integer(1)?, integer(2)?), SqlType::Date))
             }
+            ("DATETIME2FROMPARTS", 8) => {
+                let Some(Typed { sql: precision, form: Form::Integer(_), .. }) = args.last() else {
+                    return Err(invalid(7));
+                };
+                let scale = precision.parse::<u8>().ok().filter(|scale| *scale <= 7).ok_or_else(|| invalid(7))?;
+                let parts = (0..7).map(&integer).collect::<Result<Vec<_>, _>>()?;
+                Ok(made(format!("tds_datetime2fromparts({},{scale})", parts.join(",")), SqlType::DateTime2(scale)))
+            }
+            ("ROWCOUNT_BIG", 0) => Ok(Typed::new("tds_session('@@ROWCOUNT')", SqlType::BigInt).not_null()),
             ("EOMONTH", 1 | 2) => {
                 let moment = args.first().cloned().ok_or_else(|| arity(1))?.cast_to(SqlType::Date);
                 let months = if args.len() == 2 { integer(1)? } else { "0".to_owned() };
@@ -601,6 +615,11 @@ impl Binder<'_> {
             ..Typed::new(format!("tds_session({})", quoted(&name)), sql_type)
         })
     }
+}
+
+/// The collation that says what a length counts.
+fn counted(text: &Typed) -> u8 {
+    text.sql_type.collation().unwrap_or(Collation::DEFAULT).code()
 }
 
 /// The part of a date as DATEPART writes it, with its abbreviations.

@@ -377,6 +377,7 @@ impl Binder<'_> {
                 table: item.table.clone(),
             })
             .collect();
+        let grand_total = keys.as_ref().map_or(having.is_some(), Vec::is_empty);
         let listed: Vec<String> = items
             .iter()
             .enumerate()
@@ -384,6 +385,8 @@ impl Binder<'_> {
                 // DISTINCT goes by the collation of what is selected.
                 let sql =
                     if distinct && item.value.sql_type.is_string() { item.value.key() } else { item.value.sql.clone() };
+                // SQLite takes HAVING alone only behind an aggregate in the select list.
+                let sql = if grand_total && position == 0 { format!("iif(count(*)>=0,{sql},NULL)") } else { sql };
                 format!("{sql} AS c{position}")
             })
             .collect();

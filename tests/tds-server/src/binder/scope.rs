@@ -103,6 +103,7 @@ impl<'p> Scope<'p> {
             [name] => (None, name),
             [table, name] => (Some((None, table)), name),
             [schema, table, name] => (Some((Some(schema), table)), name),
+            [_, _, _, _] => return Err(super::not_run("a column named with its database")),
             _ => return Err(multi_part(parts)),
         };
         let mut found: Option<(&Source, &SourceColumn)> = None;

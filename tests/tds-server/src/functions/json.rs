@@ -50,6 +50,16 @@ pub(super) fn register(connection: &Connection) -> Result<()> {
             _ => None,
         })
     })?;
+    connection.create_scalar_function("tds_split", 2, PURE, |ctx| {
+        Ok(match (ctx.get::<Option<String>>(0)?, ctx.get::<Option<String>>(1)?) {
+            (Some(text), Some(separator)) if !separator.is_empty() => {
+                let parts: Vec<Json> =
+                    text.split(separator.as_str()).map(|part| Json::String(part.to_owned())).collect();
+                Json::Array(parts).to_string()
+            }
+            _ => "[]".to_owned(),
+        })
+    })?;
     connection.create_scalar_function("tds_base64", 1, PURE, |ctx| {
         Ok(match ctx.get::<Option<String>>(0)? {
             Some(text) => decoded(&text).map_or(Value::Null, Value::Blob),

@@ -111,6 +111,33 @@ pub(super) fn register(connection: &Connection) -> Result<()> {
             .into_sqlite()
         })
     })?;
+    connection.create_scalar_function("tds_datetime2fromparts", 8, PURE, |ctx| {
+        let mut parts = Vec::new();
+        for position in 0..7 {
+            match ctx.get::<Option<i64>>(position)? {
+                Some(part) => parts.push(part),
+                None => return Ok(Value::Null),
+            }
+        }
+        let scale: u8 = ctx.get(7)?;
+        let invalid = || {
+            let text = "Cannot construct data type datetime2, some of the arguments have values which are not valid.";
+            SqlError::new(289, 16, 5, text).into_sqlite()
+        };
+        let [year, month, day, hour, minute, second, fraction] = *parts.as_slice() else { return Err(invalid()) };
+        let whole = 10i64.pow(u32::from(scale));
+        if !(0..24).contains(&hour)
+            || !(0..60).contains(&minute)
+            || !(0..60).contains(&second)
+            || !(0..whole).contains(&fraction)
+        {
+            return Err(invalid());
+        }
+        let day = calendar::day_number(year, month, day).ok_or_else(invalid)?;
+        let clock =
+            ((hour * 60 + minute) * 60 + second) * TICKS_PER_SECOND + fraction * 10i64.pow(u32::from(7 - scale));
+        Ok(Value::Integer(day * TICKS_PER_DAY + clock))
+    })?;
     connection.create_scalar_function("tds_eomonth", 2, PURE, |ctx| {
         let (Some(day), Some(months)) = (ctx.get::<Option<i64>>(0)?, ctx.get::<Option<i64>>(1)?) else {
             return Ok(Value::Null);

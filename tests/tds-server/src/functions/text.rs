@@ -19,14 +19,23 @@ pub(super) fn register(connection: &Connection) -> Result<()> {
             Ok(ctx.get::<Option<String>>(0)?.map_or(Value::Null, |text| function(&text)))
         })
     };
-    one("tds_len", |text| Value::Integer(units(text.trim_end_matches(' '))))?;
+    connection.create_scalar_function("tds_len", 2, PURE, |ctx| {
+        let counting = Counting::under(collation_argument(ctx.get(1)?));
+        Ok(ctx.get::<Option<String>>(0)?.map(|text| counting.length(text.trim_end_matches(' '))))
+    })?;
     one("tds_upper", |text| Value::Text(simple_case(text, char::to_uppercase)))?;
     one("tds_lower", |text| Value::Text(simple_case(text, char::to_lowercase)))?;
     one("tds_reverse", |text| Value::Text(text.chars().rev().collect()))?;
     one("tds_ascii", |text| {
         Collation::DEFAULT.encode(text).first().map_or(Value::Null, |byte| Value::Integer(i64::from(*byte)))
     })?;
-    one("tds_unicode", |text| text.encode_utf16().next().map_or(Value::Null, |unit| Value::Integer(i64::from(unit))))?;
+    connection.create_scalar_function("tds_unicode", 2, PURE, |ctx| {
+        let counting = Counting::under(collation_argument(ctx.get(1)?));
+        Ok(ctx.get::<Option<String>>(0)?.and_then(|text| match counting {
+            Counting::Units => text.encode_utf16().next().map(i64::from),
+            Counting::Characters => text.chars().next().map(|character| i64::from(u32::from(character))),
+        }))
+    })?;
     one("tds_quotename", |text| Value::Text(format!("[{}]", text.replace(']', "]]"))))?;
     one("tds_isnumeric", |text| {
         let read = |target| convert::cast(Value::Text(text.to_owned()), convert_source(), target, 0);
@@ -59,14 +68,14 @@ pub(super) fn register(connection: &Connection) -> Result<()> {
             _ => Value::Integer(sql_type.catalog_sizes().0),
         })
     })?;
-    connection.create_scalar_function("tds_substring", 3, PURE, |ctx| {
+    connection.create_scalar_function("tds_substring", 4, PURE, |ctx| {
         let (Some(text), Some(start), Some(count)) =
             (ctx.get::<Option<String>>(0)?, ctx.get::<Option<i64>>(1)?, ctx.get::<Option<i64>>(2)?)
         else {
             return Ok(Value::Null);
         };
         let (first, last) = span(start, count, "substring").map_err(SqlError::into_sqlite)?;
-        Ok(Value::Text(slice(&text, first, last)))
+        Ok(Value::Text(Counting::under(collation_argument(ctx.get(3)?)).slice(&text, first, last)))
     })?;
     connection.create_scalar_function("tds_subbinary", 3, PURE, |ctx| {
         let (Some(bytes), Some(start), Some(count)) =
@@ -79,7 +88,7 @@ pub(super) fn register(connection: &Connection) -> Result<()> {
         Ok(Value::Blob(bytes.get(first.min(last)..last).unwrap_or_default().to_vec()))
     })?;
     for (name, from_left) in [("tds_left", true), ("tds_right", false)] {
-        connection.create_scalar_function(name, 2, PURE, move |ctx| {
+        connection.create_scalar_function(name, 3, PURE, move |ctx| {
             let (Some(text), Some(count)) = (ctx.get::<Option<String>>(0)?, ctx.get::<Option<i64>>(1)?) else {
                 return Ok(Value::Null);
             };
@@ -93,28 +102,27 @@ pub(super) fn register(connection: &Connection) -> Result<()> {
                 )
                 .into_sqlite());
             };
-            let total = usize::try_from(units(&text)).unwrap_or(0);
-            Ok(Value::Text(if from_left {
-                slice(&text, 0, count)
-            } else {
-                slice(&text, total.saturating_sub(count), total)
-            }))
+            let counting = Counting::under(collation_argument(ctx.get(2)?));
+            let total = usize::try_from(counting.length(&text)).unwrap_or(0);
+            let first = if from_left { 0 } else { total.saturating_sub(count) };
+            Ok(Value::Text(counting.slice(&text, first, if from_left { count } else { total })))
         })?;
     }
-    connection.create_scalar_function("tds_stuff", 4, PURE, |ctx| {
+    connection.create_scalar_function("tds_stuff", 5, PURE, |ctx| {
         let (Some(text), Some(start), Some(count)) =
             (ctx.get::<Option<String>>(0)?, ctx.get::<Option<i64>>(1)?, ctx.get::<Option<i64>>(2)?)
         else {
             return Ok(Value::Null);
         };
         let with = ctx.get::<Option<String>>(3)?.unwrap_or_default();
-        let total = units(&text);
+        let counting = Counting::under(collation_argument(ctx.get(4)?));
+        let total = counting.length(&text);
         if start < 1 || start > total || count < 0 {
             return Ok(Value::Null);
         }
         let (first, last) = (usize::try_from(start - 1).unwrap_or(0), usize::try_from(start - 1 + count).unwrap_or(0));
         let total = usize::try_from(total).unwrap_or(0);
-        Ok(Value::Text(format!("{}{with}{}", slice(&text, 0, first), slice(&text, last, total))))
+        Ok(Value::Text(format!("{}{with}{}", counting.slice(&text, 0, first), counting.slice(&text, last, total))))
     })?;
     connection.create_scalar_function("tds_replicate", 3, PURE, |ctx| {
         let (Some(text), Some(count)) = (ctx.get::<Option<String>>(0)?, ctx.get::<Option<i64>>(1)?) else {
@@ -253,14 +261,40 @@ fn span(start: i64, count: i64, function: &str) -> Result<(usize, usize), SqlErr
     Ok((usize::try_from(first.max(0)).unwrap_or(0), usize::try_from(last).unwrap_or(0)))
 }
 
-/// UTF-16 units from `first` to before `last`.
-fn slice(text: &str, first: usize, last: usize) -> String {
-    if text.is_ascii() {
-        let last = last.min(text.len());
-        return text.get(first.min(last)..last).unwrap_or_default().to_owned();
+/// What lengths and positions count.
+#[derive(Clone, Copy)]
+enum Counting {
+    Units,
+    Characters,
+}
+
+impl Counting {
+    fn under(collation: Collation) -> Self {
+        if collation.counts_characters() { Self::Characters } else { Self::Units }
     }
-    let units: Vec<u16> = text.encode_utf16().skip(first).take(last.saturating_sub(first)).collect();
-    String::from_utf16_lossy(&units)
+
+    fn length(self, text: &str) -> i64 {
+        match self {
+            Self::Units => units(text),
+            Self::Characters => length(text.chars().count()),
+        }
+    }
+
+    /// What stands from `first` to before `last`.
+    fn slice(self, text: &str, first: usize, last: usize) -> String {
+        if text.is_ascii() {
+            let last = last.min(text.len());
+            return text.get(first.min(last)..last).unwrap_or_default().to_owned();
+        }
+        let count = last.saturating_sub(first);
+        match self {
+            Self::Units => {
+                let units: Vec<u16> = text.encode_utf16().skip(first).take(count).collect();
+                String::from_utf16_lossy(&units)
+            }
+            Self::Characters => text.chars().skip(first).take(count).collect(),
+        }
+    }
 }
 
 fn same(left: char, right: char, collation: Collation) -> bool {
@@ -274,13 +308,14 @@ fn same(left: char, right: char, collation: Collation) -> bool {
     collation.compare(left.encode_utf8(&mut a), right.encode_utf8(&mut b)) == Ordering::Equal
 }
 
-/// Position in UTF-16 units of a part.
+/// Position of a part.
 fn find(hay: &str, needle: &str, start: usize, collation: Collation) -> Option<usize> {
     if needle.is_empty() {
         return None;
     }
     let hay: Vec<char> = hay.chars().collect();
     let needle: Vec<char> = needle.chars().collect();
+    let counting = Counting::under(collation);
     let mut position = 0;
     for window in 0..hay.len() {
         if position >= start
@@ -289,7 +324,10 @@ fn find(hay: &str, needle: &str, start: usize, collation: Collation) -> Option<u
         {
             return Some(position);
         }
-        position += hay.get(window).map_or(0, |character| character.len_utf16());
+        position += match counting {
+            Counting::Units => hay.get(window).map_or(0, |character| character.len_utf16()),
+            Counting::Characters => 1,
+        };
     }
     None
 }
