@@ -463,6 +463,20 @@ impl Binder<'_> {
                 let parts = (0..7).map(&integer).collect::<Result<Vec<_>, _>>()?;
                 Ok(made(format!("tds_datetime2fromparts({},{scale})", parts.join(",")), SqlType::DateTime2(scale)))
             }
+            ("SWITCHOFFSET" | "TODATETIMEOFFSET", 2) => {
+                let moment = args.first().cloned().ok_or_else(|| arity(2))?;
+                let scale = match moment.sql_type {
+                    SqlType::DateTimeOffset(scale) | SqlType::DateTime2(scale) => scale,
+                    _ => 7,
+                };
+                let zone = text(1)?.sql;
+                let (function, from) = if name == "SWITCHOFFSET" {
+                    ("tds_switchoffset", SqlType::DateTimeOffset(scale))
+                } else {
+                    ("tds_todatetimeoffset", SqlType::DateTime2(scale))
+                };
+                Ok(made(format!("{function}({},{zone})", moment.cast_to(from).sql), SqlType::DateTimeOffset(scale)))
+            }
             ("ROWCOUNT_BIG", 0) => Ok(Typed::new("tds_session('@@ROWCOUNT')", SqlType::BigInt).not_null()),
             ("EOMONTH", 1 | 2) => {
                 let moment = args.first().cloned().ok_or_else(|| arity(1))?.cast_to(SqlType::Date);
