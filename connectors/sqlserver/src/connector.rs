@@ -103,9 +103,12 @@ async fn read(
         let mut reading = Reading::new(mark, Decoder::new(Arc::clone(&statement.schema))?, batches.clone());
         match lease.run(&batch, &mut reading).await {
             Ok(()) => {
-                reading.finish().await?;
+                let last = reading.finish()?;
                 lease.give_back();
-                return Ok(());
+                return match last {
+                    Some(batch) => batches.send(batch).await.map_err(|_gone| ConnectorError::Cancelled),
+                    None => Ok(()),
+                };
             }
             Err(ConnectorError::Lost { .. }) if lease.origin == Origin::Reused && reading.is_untouched() => {
                 pool.forget_idle();

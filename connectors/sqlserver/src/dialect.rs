@@ -17,9 +17,9 @@
 
 use arrow::datatypes::{DataType, TimeUnit};
 use wayleave_connector_api::{
-    Aggregate, AggregateFunction, ArithmeticOp, Calculation, CompareOp, Comparison, Cut, CutSql, DatePart, DateUnit,
-    Dialect, Expr, Frame, FrameBound, FrameUnits, KeyFormat, Mask, NotIn, NullsOrder, OutputColumn, SortDirection,
-    Support, TextFunction, TextPart, TextUse, Unknown, Value, WindowCall, WindowFunction, arithmetic_support, widens,
+    Aggregate, AggregateFunction, Calculation, CompareOp, Comparison, Cut, CutSql, DatePart, DateUnit, Dialect, Expr,
+    Frame, FrameBound, FrameUnits, KeyFormat, Mask, NotIn, NullsOrder, OutputColumn, SortDirection, Support,
+    TextFunction, TextPart, TextUse, Unknown, Value, WindowCall, WindowFunction, arithmetic_support, widens,
 };
 
 mod function;
@@ -494,9 +494,4 @@ fn is_whole_partition(frame: Frame) -> bool {
             (frame.start, frame.end) == (FrameBound::UnboundedPreceding, FrameBound::UnboundedFollowing)
         }
     }
-}
-
-/// Only these are computed there on decimals: a quotient is rounded in another way.
-pub(super) fn keeps_every_digit(op: ArithmeticOp) -> bool {
-    matches!(op, ArithmeticOp::Add | ArithmeticOp::Subtract | ArithmeticOp::Multiply)
 }

@@ -42,16 +42,16 @@ impl Reading {
         self.place == Place::Before
     }
 
-    /// Hands over the last rows, once everything came as it had to.
+    /// The rows since the last batch, once everything came as it had to.
     ///
     /// INVARIANT: a result is whole only where the server's own last row says so, with the number of rows and the mark.
-    pub(crate) async fn finish(mut self) -> Result<(), ConnectorError> {
+    pub(crate) fn finish(mut self) -> Result<Option<RecordBatch>, ConnectorError> {
         let rows = i64::try_from(self.rows).ok();
         let expected = [rows, Some(i64::from(self.mark))];
         if self.place != Place::Ended || self.end != expected {
             return Err(ConnectorError::Protocol { reason: "a result ended without its end mark".to_owned() });
         }
-        if self.decoder.is_empty() { Ok(()) } else { self.hand_over().await }
+        if self.decoder.is_empty() { Ok(None) } else { self.decoder.batch().map(Some) }
     }
 
     fn misplaced() -> ConnectorError {

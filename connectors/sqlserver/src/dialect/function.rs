@@ -6,8 +6,8 @@
 use arrow::datatypes::DataType;
 use wayleave_connector_api::{ArithmeticOp, Support, TextFunction, TextPart, TrimSide};
 
+use super::literal;
 use super::text::{bare, by_units};
-use super::{keeps_every_digit, literal};
 
 /// Counts a character beyond the first 65,536 as one.
 const SUPPLEMENTARY: &str = "Latin1_General_100_CS_AS_KS_WS_SC";
@@ -39,15 +39,13 @@ pub(super) fn decimal_support(op: ArithmeticOp, left: &DataType, right: &DataTyp
         ArithmeticOp::Multiply => left_precision + right_precision + 1,
         ArithmeticOp::Divide | ArithmeticOp::Modulo => return OTHER,
     };
-    if keeps_every_digit(op) && precision <= 38 { Support::Exact } else { OTHER }
+    if precision <= 38 { Support::Exact } else { OTHER }
 }
 
 pub(super) fn concat(parts: &[TextPart]) -> String {
     // Beyond 4,000 characters `+` cuts off what is not declared as long.
-    let joined: Vec<&str> =
-        parts.iter().map(|part| bare(&part.sql)).map(|sql| if sql.is_empty() { "N''" } else { sql }).collect();
     let joined: Vec<String> =
-        joined.iter().map(|sql| format!("CAST({sql} AS nvarchar(max))")).map(|sql| by_units(&sql)).collect();
+        parts.iter().map(|part| by_units(&format!("CAST({} AS nvarchar(max))", bare(&part.sql)))).collect();
     let joined = by_units(&format!("({})", joined.join(" + ")));
     // A byte of UTF-8 is two of UTF-16 at most.
     let bounded =

@@ -4,10 +4,10 @@
 //! makes it give up.
 
 use arrow::datatypes::DataType;
-use wayleave_connector_api::OutputColumn;
+use wayleave_connector_api::{Dialect, OutputColumn};
 
 use super::text::{by_units, distinct_key, own_literal, text_column};
-use super::{cast, literal};
+use super::{SqlServerDialect, cast, literal};
 use crate::types::{Declared, MOST_BOUNDED_CHARACTERS, Units, server_type};
 
 /// From this many texts on a list is handed over as JSON.
@@ -72,7 +72,7 @@ fn in_texts(quoted: &str, column: &OutputColumn, texts: &[String]) -> String {
     if texts.is_empty() {
         return NOTHING.to_owned();
     }
-    let key = distinct_key(&super::SqlServerDialect::read(quoted, column), column);
+    let key = distinct_key(&read(quoted, column), column);
     let longest = texts.iter().map(|text| text.encode_utf16().count()).max().unwrap_or(0).max(1);
     let longest = u32::try_from(longest).unwrap_or(u32::MAX);
     let own = text_column(column);
@@ -139,13 +139,10 @@ fn is_uuid(text: &str) -> bool {
         })
 }
 
-impl super::SqlServerDialect {
-    /// A base column as a value, where that is not the column itself.
-    fn read(quoted: &str, column: &OutputColumn) -> String {
-        use wayleave_connector_api::Dialect;
-        match column.source_type.as_deref() {
-            Some(words) if Declared::parse(words).text().is_none() => Self.read_column(quoted, column),
-            _ => quoted.to_owned(),
-        }
+/// A base column as a value, where that is not the column itself.
+fn read(quoted: &str, column: &OutputColumn) -> String {
+    match column.source_type.as_deref() {
+        Some(words) if Declared::parse(words).text().is_none() => SqlServerDialect.read_column(quoted, column),
+        _ => quoted.to_owned(),
     }
 }
