@@ -95,8 +95,14 @@ fn read_agency(entry: &Entry<'_>, surroundings: Surroundings<'_>) -> Option<Agen
     let title = table.optional("title").map(|entry| entry.text());
     let connector = table.required("connector").and_then(|entry| entry.one_of(&CONNECTORS));
     let connector = connector.and_then(|kind| match kind.value {
-        ConnectorKind::Postgres => read_server(&table, &POSTGRES_URL, surroundings).map(ConnectorConfig::Postgres),
-        ConnectorKind::Mysql => read_server(&table, &MYSQL_URL, surroundings).map(ConnectorConfig::Mysql),
+        ConnectorKind::Postgres => {
+            refuse_token(&table);
+            read_server(&table, &POSTGRES_URL, surroundings).map(ConnectorConfig::Postgres)
+        }
+        ConnectorKind::Mysql => {
+            refuse_token(&table);
+            read_server(&table, &MYSQL_URL, surroundings).map(ConnectorConfig::Mysql)
+        }
         ConnectorKind::SqlServer => {
             let token = read_token(&table, surroundings);
             read_server(&table, &SQLSERVER_URL, surroundings)
@@ -191,6 +197,11 @@ fn read_server(table: &Table<'_>, kind: &UrlKind, surroundings: Surroundings<'_>
     Some(ServerConfig { url, tls, ca_file })
 }
 
+fn refuse_token(table: &Table<'_>) {
+    let keys = ["aad_token_file", "aad_token_env"];
+    refuse_keys(table, &keys, "only SQL Server takes such a token", "take the key out");
+}
+
 /// A token that logs in instead of the URL's user; `Some(None)` where there is none.
 fn read_token(table: &Table<'_>, surroundings: Surroundings<'_>) -> Option<Option<TokenConfig>> {
     match (table.optional("aad_token_file"), table.optional("aad_token_env")) {
@@ -208,6 +219,7 @@ fn read_token(table: &Table<'_>, surroundings: Surroundings<'_>) -> Option<Optio
 
 fn read_sqlite(table: &Table<'_>, surroundings: Surroundings<'_>) -> Option<ConnectorConfig> {
     let remedy = "take the key out";
+    refuse_token(table);
     refuse_keys(table, &["tls", "allow_plaintext", "ca_file"], "`sqlite` has no network connection", remedy);
     let keys = ["path", "url", "url_env", "url_file"];
     let entry = exactly_one(table, &keys)?;
