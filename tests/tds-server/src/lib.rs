@@ -33,6 +33,7 @@ mod packet;
 mod prelogin;
 mod procedure;
 mod reader;
+mod reserved;
 mod response;
 mod server;
 mod session;

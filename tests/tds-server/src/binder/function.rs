@@ -7,10 +7,11 @@ use super::expression::invalid_operand;
 use super::literal::quoted;
 use super::scope::{Place, Scope};
 use super::window::is_window_function;
-use super::{Binder, not_tsql};
+use super::{Binder, not_run, not_tsql};
 use crate::collation::Collation;
 use crate::error::SqlError;
 use crate::options::Version;
+use crate::reserved;
 use crate::sql_type::{Kind, Length, SYSNAME, SqlType};
 use crate::typed::{Form, Strength, Typed};
 
@@ -53,6 +54,9 @@ impl Binder<'_> {
         if is_window_function(&name) {
             return Err(SqlError::new(10753, 15, 1, format!("The function '{name}' must have an OVER clause.")));
         }
+        if name == "STRING_AGG" && self.version < Version::Sql2017 {
+            return Err(SqlError::unknown_function(&ident.value));
+        }
         if is_aggregate(&name) {
             return self.bind_aggregate(&name, function, scope, place);
         }
@@ -75,7 +79,6 @@ impl Binder<'_> {
             let FunctionArg::Unnamed(FunctionArgExpr::Expr(expr)) = arg else { return Err(not_tsql(arg)) };
             args.push(expr);
         }
-        // sqlparser has the last two without parentheses only.
         self.bind_named(&name, &args, scope, place)
     }
 
@@ -593,6 +596,7 @@ impl Binder<'_> {
             ("HAS_DBACCESS" | "HAS_PERMS_BY_NAME" | "IS_SRVROLEMEMBER" | "IS_MEMBER" | "IS_ROLEMEMBER", 1..) => {
                 Ok(Typed::new("1", SqlType::Int))
             }
+            _ if reserved::is_valid_elsewhere(name, self.version) => Err(not_run(name)),
             _ => Err(SqlError::unknown_function(&name.to_ascii_lowercase())),
         }
     }
