@@ -4,18 +4,14 @@ use sqlparser::ast::{Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgum
 
 use super::aggregate::is_aggregate;
 use super::expression::invalid_operand;
-use super::literal::quoted;
 use super::scope::{Place, Scope};
 use super::window::is_window_function;
-use super::{Binder, not_run, not_tsql};
+use super::{Binder, not_tsql};
 use crate::collation::Collation;
 use crate::error::SqlError;
 use crate::options::Version;
-use crate::reserved;
-use crate::sql_type::{Kind, Length, SYSNAME, SqlType};
+use crate::sql_type::{Kind, Length, SqlType};
 use crate::typed::{Form, Strength, Typed};
-
-const NVARCHAR_MAX: SqlType = SqlType::NVarChar(Length::Max, Collation::DEFAULT);
 
 impl Binder<'_> {
     pub(super) fn bind_function(
@@ -466,6 +462,20 @@ impl Binder<'_> {
                 let parts = (0..7).map(&integer).collect::<Result<Vec<_>, _>>()?;
                 Ok(made(format!("tds_datetime2fromparts({},{scale})", parts.join(",")), SqlType::DateTime2(scale)))
             }
+            ("SWITCHOFFSET" | "TODATETIMEOFFSET", 2) => {
+                let moment = args.first().cloned().ok_or_else(|| arity(2))?;
+                let scale = match moment.sql_type {
+                    SqlType::DateTimeOffset(scale) | SqlType::DateTime2(scale) => scale,
+                    _ => 7,
+                };
+                let zone = text(1)?.sql;
+                let (function, from) = if name == "SWITCHOFFSET" {
+                    ("tds_switchoffset", SqlType::DateTimeOffset(scale))
+                } else {
+                    ("tds_todatetimeoffset", SqlType::DateTime2(scale))
+                };
+                Ok(made(format!("{function}({},{zone})", moment.cast_to(from).sql), SqlType::DateTimeOffset(scale)))
+            }
             ("ROWCOUNT_BIG", 0) => Ok(Typed::new("tds_session('@@ROWCOUNT')", SqlType::BigInt).not_null()),
             ("EOMONTH", 1 | 2) => {
                 let moment = args.first().cloned().ok_or_else(|| arity(1))?.cast_to(SqlType::Date);
@@ -548,76 +558,6 @@ impl Binder<'_> {
         };
         let sql = format!("tds_round('{lower}',{},{},{digits},{mode})", value.sql, value.sql_type.code());
         Ok(Typed { nullable: value.nullable, ..Typed::new(sql, sql_type) })
-    }
-
-    /// What the server says of itself, and of the names in its catalog.
-    fn bind_metadata_function(&self, name: &str, args: &[Typed]) -> Result<Typed, SqlError> {
-        let argument =
-            |position: usize| args.get(position).map(|arg| arg.sql.clone()).unwrap_or_else(|| "NULL".to_owned());
-        let named = |position: usize| {
-            args.get(position).map(|arg| arg.converted(NVARCHAR_MAX, 0)).unwrap_or_else(|| "NULL".to_owned())
-        };
-        let wide = SqlType::NVarChar(Length::Of(256), self.collation());
-        match (name, args.len()) {
-            ("DB_NAME", 0) | ("ORIGINAL_DB_NAME", 0) => Ok(Typed::new(quoted(self.database), SYSNAME)),
-            ("DB_NAME", 1) => Ok(Typed::new(
-                format!(
-                    "(CASE {} WHEN 1 THEN 'master' WHEN 2 THEN 'tempdb' WHEN 5 THEN {} END)",
-                    argument(0),
-                    quoted(self.database)
-                ),
-                SYSNAME,
-            )),
-            ("DB_ID", 0) => Ok(Typed::new("5", SqlType::SmallInt)),
-            ("DB_ID", 1) => Ok(Typed::new(
-                format!("(CASE WHEN {} COLLATE tds_ci = {} THEN 5 END)", named(0), quoted(self.database)),
-                SqlType::SmallInt,
-            )),
-            ("USER_NAME", 0) | ("CURRENT_USER", 0) | ("SESSION_USER", 0) => Ok(Typed::new("'dbo'", SYSNAME)),
-            ("SUSER_SNAME", 0) | ("SUSER_NAME", 0) | ("SYSTEM_USER", 0) | ("ORIGINAL_LOGIN", 0) => {
-                Ok(Typed::new("tds_session('login')", SYSNAME))
-            }
-            ("HOST_NAME", 0) => Ok(Typed::new("tds_session('host')", SYSNAME)),
-            ("APP_NAME", 0) => Ok(Typed::new("tds_session('application')", SYSNAME)),
-            ("SCHEMA_NAME", 0) => Ok(Typed::new("'dbo'", SYSNAME)),
-            ("SCHEMA_NAME", 1) => Ok(Typed::new(format!("tds_catalog('schema_name',{})", argument(0)), SYSNAME)),
-            ("SCHEMA_ID", 1) => Ok(Typed::new(format!("tds_catalog('schema_id',{})", named(0)), SqlType::Int)),
-            ("OBJECT_ID", 1 | 2) => Ok(Typed::new(format!("tds_catalog('object_id',{})", named(0)), SqlType::Int)),
-            ("OBJECT_NAME", 1) => Ok(Typed::new(format!("tds_catalog('object_name',{})", argument(0)), SYSNAME)),
-            ("OBJECT_SCHEMA_NAME", 1) => {
-                Ok(Typed::new(format!("tds_catalog('object_schema_name',{})", argument(0)), SYSNAME))
-            }
-            ("TYPE_NAME", 1) => Ok(Typed::new(format!("tds_catalog('type_name',{})", argument(0)), SYSNAME)),
-            ("SERVERPROPERTY" | "DATABASEPROPERTYEX" | "CONNECTIONPROPERTY" | "SESSIONPROPERTY", 1 | 2) => {
-                let property = args.last().map(|arg| arg.converted(NVARCHAR_MAX, 0)).unwrap_or_default();
-                // sql_variant in SQL Server: what is asked is cast by those who ask well.
-                Ok(Typed::new(format!("tds_session(upper({property}))"), wide))
-            }
-            ("HAS_DBACCESS" | "HAS_PERMS_BY_NAME" | "IS_SRVROLEMEMBER" | "IS_MEMBER" | "IS_ROLEMEMBER", 1..) => {
-                Ok(Typed::new("1", SqlType::Int))
-            }
-            _ if reserved::is_valid_elsewhere(name, self.version) => Err(not_run(name)),
-            _ => Err(SqlError::unknown_function(&name.to_ascii_lowercase())),
-        }
-    }
-
-    /// `@@…`
-    pub(super) fn bind_global_variable(&self, name: &str) -> Option<Typed> {
-        let wide = SqlType::NVarChar(Length::Of(300), self.collation());
-        let name = name.to_ascii_uppercase();
-        let sql_type = match name.as_str() {
-            "@@VERSION" | "@@SERVERNAME" | "@@LANGUAGE" | "@@SERVICENAME" => wide,
-            "@@TRANCOUNT" | "@@ROWCOUNT" | "@@ERROR" | "@@MAX_PRECISION" | "@@OPTIONS" | "@@LOCK_TIMEOUT"
-            | "@@TEXTSIZE" => SqlType::Int,
-            "@@SPID" | "@@MICROSOFTVERSION" => SqlType::Int,
-            "@@DATEFIRST" => SqlType::TinyInt,
-            _ => return None,
-        };
-        Some(Typed {
-            nullable: false,
-            form: Form::Constant,
-            ..Typed::new(format!("tds_session({})", quoted(&name)), sql_type)
-        })
     }
 }
 

@@ -7,6 +7,8 @@ mod expression;
 mod from;
 mod function;
 mod literal;
+mod metadata;
+mod order;
 mod predicate;
 mod query;
 mod scope;

@@ -22,6 +22,18 @@ pub(super) fn register(connection: &Connection) -> Result<()> {
             value => Value::Integer(offset_parts(&value).0),
         })
     })?;
+    connection.create_scalar_function("tds_switchoffset", 2, PURE, |ctx| {
+        let (value, zone) = (ctx.get::<Value>(0)?, ctx.get::<Option<String>>(1)?);
+        let (false, Some(zone)) = (value == Value::Null, zone) else { return Ok(Value::Null) };
+        Ok(offset_blob(offset_parts(&value).0, zone_minutes(&zone).map_err(SqlError::into_sqlite)?))
+    })?;
+    connection.create_scalar_function("tds_todatetimeoffset", 2, PURE, |ctx| {
+        let (Some(ticks), Some(zone)) = (ctx.get::<Option<i64>>(0)?, ctx.get::<Option<String>>(1)?) else {
+            return Ok(Value::Null);
+        };
+        let minutes = zone_minutes(&zone).map_err(SqlError::into_sqlite)?;
+        Ok(offset_blob(ticks - minutes * 60 * TICKS_PER_SECOND, minutes))
+    })?;
     connection.create_scalar_function("tds_now", 1, FunctionFlags::SQLITE_UTF8, |ctx| {
         let scale: i64 = ctx.get(0)?;
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
@@ -146,6 +158,20 @@ pub(super) fn register(connection: &Connection) -> Result<()> {
         let Day { year, month, .. } = calendar::day_of(moved);
         Ok(calendar::day_number(year, month, calendar::days_in_month(year, month)).map_or(Value::Null, Value::Integer))
     })
+}
+
+/// The minutes of an offset that is written as `+05:30`.
+fn zone_minutes(zone: &str) -> std::result::Result<i64, SqlError> {
+    let wrong = || SqlError::new(9812, 16, 0, "The timezone provided to builtin function is invalid.");
+    let (sign, rest) = match (zone.strip_prefix('+'), zone.strip_prefix('-')) {
+        (Some(rest), _) => (1, rest),
+        (None, Some(rest)) => (-1, rest),
+        (None, None) => return Err(wrong()),
+    };
+    let (hours, minutes) = rest.split_once(':').ok_or_else(wrong)?;
+    let number = |text: &str| text.parse::<i64>().ok().filter(|_| text.len() == 2).ok_or_else(wrong);
+    let total = number(hours)? * 60 + number(minutes)?;
+    if total > 14 * 60 { Err(wrong()) } else { Ok(sign * total) }
 }
 
 #[derive(Clone, Copy)]
