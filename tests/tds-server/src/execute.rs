@@ -3,23 +3,23 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use rusqlite::types::{Value, ValueRef};
-use sqlparser::ast::{FromTable, Insert, ObjectType, Query, SetExpr, Statement as Parsed, TableFactor, TableObject};
+use rusqlite::types::Value;
+use sqlparser::ast::{FromTable, ObjectType, Query, SetExpr, Statement as Parsed, TableFactor};
 
 use crate::batch::{Isolation, Statement};
-use crate::binder::{Binder, BoundQuery, Place, Role, Scope, Variable, not_run};
+use crate::binder::{Binder, Place, Role, Scope, Variable, not_run};
 use crate::catalog::{Column, Index, Table, TableKind, invalid_object, same_name};
 use crate::ddl;
 use crate::error::SqlError;
-use crate::faults::Fault;
 use crate::options::SnapshotIsolation;
-use crate::response::{Output, Response, Signals, Stop};
-use crate::session::{Session, find_temporary, is_temporary, next_transaction};
+use crate::response::Stop;
+use crate::rows::{bind_values, sqlite};
+use crate::session::{Session, find_temporary, is_temporary};
 use crate::sql_type::{Position, SqlType};
 use crate::system_views;
 use crate::token::{self, EnvironmentChange};
-use crate::typed::{Form, Typed};
-use crate::wire::{self, ResultColumn};
+
+use crate::wire::ResultColumn;
 
 impl Session {
     pub(crate) fn execute(&mut self, statement: &Statement) -> Result<(), Stop> {
@@ -153,7 +153,7 @@ impl Session {
         Ok(())
     }
 
-    fn quiet_done(&mut self) {
+    pub(crate) fn quiet_done(&mut self) {
         self.response.done(0, token::COMMAND_OTHER, 0);
     }
 
@@ -332,7 +332,7 @@ impl Session {
         }
     }
 
-    fn add_table(&mut self, table: Table, temporary: bool) -> Result<(), Stop> {
+    pub(crate) fn add_table(&mut self, table: Table, temporary: bool) -> Result<(), Stop> {
         self.write(&ddl::sqlite_statements(&table, temporary))?;
         if temporary {
             self.temporary.push(table);
@@ -382,7 +382,7 @@ impl Session {
     }
 
     /// What reads in this statement, bound against the catalog as it is now.
-    fn bind<T>(&mut self, bind: impl FnOnce(&Binder<'_>) -> Result<T, SqlError>) -> Result<T, Stop> {
+    pub(crate) fn bind<T>(&mut self, bind: impl FnOnce(&Binder<'_>) -> Result<T, SqlError>) -> Result<T, Stop> {
         let catalog = self.shared.catalog();
         let options = &self.shared.options;
         let binder = Binder::new(&catalog, &self.temporary, &self.variables, &options.database, options.version);
@@ -441,52 +441,14 @@ impl Session {
         self.send_rows(&bound)
     }
 
-    /// Runs a bound query and sends its columns and rows.
-    fn send_rows(&mut self, bound: &BoundQuery) -> Result<(), Stop> {
-        let columns = bound.result_columns();
-        let mut statement = self.connection.prepare(&bound.sql).map_err(sqlite)?;
-        bind_values(&mut statement, &self.values)?;
-        self.response.write_pending(token::STATUS_MORE);
-        wire::column_metadata(&mut self.response.buffer, &columns);
-        if self.format_only {
-            self.response.done(token::STATUS_COUNT, token::COMMAND_SELECT, 0);
-            return Ok(());
-        }
-        let faults = &self.shared.faults;
-        let mut sender =
-            RowSender { response: &mut self.response, columns: &columns, fault: self.fault.as_ref(), sent: 0 };
-        let mut rows = statement.raw_query();
-        let outcome = loop {
-            match rows.next() {
-                Ok(Some(row)) => {
-                    let mut values = Vec::with_capacity(columns.len());
-                    for position in 0..columns.len() {
-                        values.push(row.get_ref(position).map_err(sqlite)?);
-                    }
-                    if let Err(stop) = sender.send(&values, faults) {
-                        break Err(stop);
-                    }
-                }
-                Ok(None) => break sender.end(faults),
-                Err(error) => break Err(sqlite(error)),
-            }
-        };
-        let sent = sender.sent;
-        drop(rows);
-        drop(statement);
-        outcome?;
-        self.counted(token::COMMAND_SELECT, sent);
-        Ok(())
-    }
-
-    fn counted(&mut self, command: u16, rows: u64) {
+    pub(crate) fn counted(&mut self, command: u16, rows: u64) {
         self.with_facts(|facts| facts.row_count = i64::try_from(rows).unwrap_or(i64::MAX));
         let status = if self.no_count && command != token::COMMAND_SELECT { 0 } else { token::STATUS_COUNT };
         self.response.done(status, command, rows);
     }
 
     /// Runs statements that change something, inside the transaction that is open.
-    fn write(&mut self, sql: &str) -> Result<u64, Stop> {
+    pub(crate) fn write(&mut self, sql: &str) -> Result<u64, Stop> {
         if self.with_facts(|facts| facts.transactions) > 0 && self.connection.is_autocommit() {
             self.connection.execute_batch("BEGIN").map_err(sqlite)?;
         }
@@ -500,7 +462,7 @@ impl Session {
         Ok(u64::try_from(changed).unwrap_or(0))
     }
 
-    fn target(&self, name: &sqlparser::ast::ObjectName) -> Result<Table, SqlError> {
+    pub(crate) fn target(&self, name: &sqlparser::ast::ObjectName) -> Result<Table, SqlError> {
         let (_, bare) = ddl::schema_and_name(name)?;
         if is_temporary(&bare) {
             let position = find_temporary(&self.temporary, &bare).ok_or_else(|| invalid_object(&bare))?;
@@ -525,222 +487,6 @@ impl Session {
         Ok((format!("DELETE FROM {} WHERE rowid IN ({sql})", table.sqlite_name), table))
     }
 
-    fn select_into(&mut self, query: &Query) -> Result<(), Stop> {
-        let mut plain = query.clone();
-        let SetExpr::Select(select) = plain.body.as_mut() else { return Ok(()) };
-        let Some(into) = select.into.take() else { return Ok(()) };
-        let text = into.name.to_string();
-        let text = text.trim_matches(['[', ']', '"']).to_owned();
-        if !is_temporary(&text) {
-            return Err(not_run("SELECT INTO a table that is not temporary").into());
-        }
-        if find_temporary(&self.temporary, &text).is_some() {
-            return Err(SqlError::new(
-                2714,
-                16,
-                6,
-                format!("There is already an object named '{text}' in the database."),
-            )
-            .into());
-        }
-        let bound = self.bind(|binder| binder.bind_query(&plain, None, Role::Insert))?;
-        let mut columns = Vec::new();
-        for (position, column) in bound.columns.iter().enumerate() {
-            let name = column.name.clone().ok_or_else(|| {
-                SqlError::new(1038, 15, 5, format!("An object or column name is missing or empty. For SELECT INTO statements, verify each column has a name ({}).", position + 1))
-            })?;
-            columns.push(Column {
-                name,
-                sql_type: column.sql_type,
-                nullable: column.nullable,
-                is_identity: false,
-                default: None,
-            });
-        }
-        let id = self.shared.catalog_mut().next_id();
-        let table = Table {
-            id,
-            schema: "dbo".to_owned(),
-            name: text,
-            kind: TableKind::Table,
-            columns,
-            indexes: Vec::new(),
-            foreign_keys: Vec::new(),
-            sqlite_name: format!("temp.x{id}"),
-        };
-        let sqlite_name = table.sqlite_name.clone();
-        self.add_table(table, true)?;
-        let rows = self.write(&format!("INSERT INTO {sqlite_name} {}", bound.sql))?;
-        self.counted(token::COMMAND_INSERT, rows);
-        Ok(())
-    }
-
-    fn insert(&mut self, insert: &Insert) -> Result<(), Stop> {
-        if insert.or.is_some()
-            || insert.ignore
-            || insert.overwrite
-            || insert.on.is_some()
-            || insert.returning.is_some()
-            || insert.replace_into
-            || !insert.assignments.is_empty()
-        {
-            return Err(SqlError::syntax("INSERT").into());
-        }
-        if insert.output.is_some() {
-            return Err(not_run("OUTPUT").into());
-        }
-        let TableObject::TableName(name) = &insert.table else { return Err(SqlError::syntax("INSERT").into()) };
-        let table = self.target(name)?;
-        let mut targets = Vec::new();
-        for column in &insert.columns {
-            let text =
-                column.0.last().and_then(|part| part.as_ident()).map(|ident| ident.value.clone()).unwrap_or_default();
-            targets.push(
-                table
-                    .position(&text)
-                    .ok_or_else(|| SqlError::new(207, 16, 1, format!("Invalid column name '{text}'.")))?,
-            );
-        }
-        if insert.columns.is_empty() {
-            targets = (0..table.columns.len())
-                .filter(|position| table.columns.get(*position).is_some_and(|column| !column.is_identity))
-                .collect();
-        }
-        let source = insert.source.as_ref().ok_or_else(|| not_run("INSERT … DEFAULT VALUES"))?;
-        let identity =
-            table.columns.iter().position(|column| column.is_identity).filter(|position| !targets.contains(position));
-        let rows_sql = self.insert_source(source, &table, &targets)?;
-        let mut names: Vec<String> = targets.iter().map(|position| format!("c{position}")).collect();
-        let mut items: Vec<String> = (0..targets.len()).map(|position| format!("s.c{position}")).collect();
-        if let Some(position) = identity {
-            names.push(format!("c{position}"));
-            items
-                .push(format!("(SELECT coalesce(max(c{position}),0) FROM {})+row_number() OVER ()", table.sqlite_name));
-        }
-        for (position, column) in table.columns.iter().enumerate() {
-            if !targets.contains(&position)
-                && !column.is_identity
-                && let Some(default) = &column.default
-            {
-                names.push(format!("c{position}"));
-                items.push(default.clone());
-            }
-        }
-        let sql = format!(
-            "INSERT INTO {} ({}) SELECT {} FROM ({rows_sql}) AS s",
-            table.sqlite_name,
-            names.join(","),
-            items.join(",")
-        );
-        let rows = self.write(&sql)?;
-        self.counted(token::COMMAND_INSERT, rows);
-        Ok(())
-    }
-
-    /// The rows to insert, converted to the columns' types.
-    fn insert_source(&mut self, source: &Query, table: &Table, targets: &[usize]) -> Result<String, Stop> {
-        let types: Vec<SqlType> =
-            targets.iter().filter_map(|position| table.columns.get(*position)).map(|column| column.sql_type).collect();
-        let wrong_count =
-            || SqlError::new(213, 16, 1, "Column name or number of supplied values does not match table definition.");
-        if let SetExpr::Values(values) = source.body.as_ref() {
-            if values.rows.len() > 1000 {
-                return Err(SqlError::new(10738, 15, 1, "The number of row value expressions in the INSERT statement exceeds the maximum allowed number of 1000 row values.").into());
-            }
-            return self.bind(|binder| {
-                let mut rows = Vec::new();
-                for row in &values.rows {
-                    if row.content.len() != types.len() {
-                        return Err(wrong_count());
-                    }
-                    let mut items = Vec::new();
-                    for (expr, sql_type) in row.content.iter().zip(&types) {
-                        let bound = binder.bind_value(expr, &Scope::default(), Place::ALONE)?;
-                        items.push(stored(&bound, *sql_type)?);
-                    }
-                    rows.push(format!("({})", items.join(",")));
-                }
-                let items: Vec<String> =
-                    (1..=types.len()).map(|position| format!("column{position} AS c{}", position - 1)).collect();
-                Ok(format!("SELECT {} FROM (VALUES {})", items.join(","), rows.join(",")))
-            });
-        }
-        let bound = self.bind(|binder| binder.bind_query(source, None, Role::Insert))?;
-        if bound.columns.len() != types.len() {
-            return Err(wrong_count().into());
-        }
-        let mut items = Vec::new();
-        for (position, (column, sql_type)) in bound.columns.iter().zip(&types).enumerate() {
-            let form = if column.is_null_literal { Form::Null } else { Form::Other };
-            let typed = Typed::new(format!("q.c{position}"), column.sql_type).with_form(form);
-            items.push(format!("{} AS c{position}", stored(&typed, *sql_type)?));
-        }
-        Ok(format!("SELECT {} FROM ({}) AS q", items.join(","), bound.sql))
-    }
-
-    pub(crate) fn begin(&mut self) -> Result<(), Stop> {
-        let count = self.with_facts(|facts| facts.transactions);
-        if count == 0 {
-            self.temporary_before = self.temporary.clone();
-            self.transaction = next_transaction(&self.shared);
-            if matches!(self.isolation, Isolation::Snapshot | Isolation::Serializable | Isolation::RepeatableRead) {
-                self.connection.execute_batch("BEGIN").map_err(sqlite)?;
-            }
-            self.response.write_pending(token::STATUS_MORE);
-            token::environment_change(
-                &mut self.response.buffer,
-                &EnvironmentChange::BeginTransaction(self.transaction),
-            );
-        }
-        self.set_transactions(count + 1);
-        Ok(())
-    }
-
-    pub(crate) fn commit(&mut self) -> Result<(), Stop> {
-        let count = self.with_facts(|facts| facts.transactions);
-        if count == 0 {
-            return Err(SqlError::new(
-                3902,
-                16,
-                1,
-                "The COMMIT TRANSACTION request has no corresponding BEGIN TRANSACTION.",
-            )
-            .into());
-        }
-        if count == 1 {
-            if !self.connection.is_autocommit() {
-                self.connection.execute_batch("COMMIT").map_err(sqlite)?;
-            }
-            self.response.write_pending(token::STATUS_MORE);
-            token::environment_change(
-                &mut self.response.buffer,
-                &EnvironmentChange::CommitTransaction(self.transaction),
-            );
-        }
-        self.set_transactions(count - 1);
-        Ok(())
-    }
-
-    pub(crate) fn rollback(&mut self) -> Result<(), Stop> {
-        if self.with_facts(|facts| facts.transactions) == 0 {
-            return Err(SqlError::new(
-                3903,
-                16,
-                1,
-                "The ROLLBACK TRANSACTION request has no corresponding BEGIN TRANSACTION.",
-            )
-            .into());
-        }
-        if !self.connection.is_autocommit() {
-            self.connection.execute_batch("ROLLBACK").map_err(sqlite)?;
-            self.temporary = std::mem::take(&mut self.temporary_before);
-        }
-        self.response.write_pending(token::STATUS_MORE);
-        token::environment_change(&mut self.response.buffer, &EnvironmentChange::RollbackTransaction(self.transaction));
-        self.set_transactions(0);
-        Ok(())
-    }
-
     /// The columns that a statement would answer with, for `sp_prepare`.
     pub(crate) fn describe(&mut self, text: &str) -> Result<Option<Vec<ResultColumn>>, Stop> {
         let statements = crate::batch::parse(text, self.shared.options.version)?;
@@ -753,101 +499,6 @@ impl Session {
                 _ => Ok(None),
             },
             _ => Ok(None),
-        }
-    }
-}
-
-/// A value as a column stores it: what does not fit is an error, not cut.
-fn stored(value: &Typed, target: SqlType) -> Result<String, SqlError> {
-    if value.form == Form::Null {
-        return Ok("NULL".to_owned());
-    }
-    if !crate::typed::is_implicit(value.sql_type, target) {
-        return Err(crate::typed::clash(value.sql_type, target));
-    }
-    let longer = match (value.sql_type.length(), target.length()) {
-        (_, None) => false,
-        (Some(from), Some(to)) => from > to,
-        (None, Some(_)) => true,
-    };
-    let same_kind = value.sql_type.kind() == target.kind()
-        && matches!(target.kind(), crate::sql_type::Kind::String | crate::sql_type::Kind::Binary);
-    if same_kind && longer {
-        return Ok(format!("tds_store({},{},{})", value.sql, value.sql_type.code(), target.code()));
-    }
-    Ok(value.converted(target, 0))
-}
-
-fn sqlite(error: rusqlite::Error) -> Stop {
-    Stop::Error(SqlError::from_sqlite(&error))
-}
-
-fn bind_values(statement: &mut rusqlite::Statement<'_>, values: &[Value]) -> Result<(), Stop> {
-    for position in 1..=statement.parameter_count() {
-        if let Some(value) = values.get(position - 1) {
-            statement.raw_bind_parameter(position, value).map_err(sqlite)?;
-        }
-    }
-    Ok(())
-}
-
-/// Sends rows, and lets happen to them what was ordered.
-struct RowSender<'a> {
-    response: &'a mut Response,
-    columns: &'a [ResultColumn],
-    fault: Option<&'a Fault>,
-    sent: u64,
-}
-
-impl RowSender<'_> {
-    fn send(&mut self, values: &[ValueRef<'_>], faults: &crate::faults::Faults) -> Result<(), Stop> {
-        self.befall(Some(values), faults)?;
-        if self.response.signals.is_closed() {
-            return Err(Stop::Closed);
-        }
-        if self.response.signals.has_attention() {
-            return Err(Stop::Attention);
-        }
-        wire::row(&mut self.response.buffer, self.columns, values);
-        self.sent += 1;
-        self.response.flush_if_full()
-    }
-
-    fn end(&mut self, faults: &crate::faults::Faults) -> Result<(), Stop> {
-        self.befall(None, faults)
-    }
-
-    fn befall(&mut self, values: Option<&[ValueRef<'_>]>, faults: &crate::faults::Faults) -> Result<(), Stop> {
-        let signals: Arc<Signals> = Arc::clone(&self.response.signals);
-        match self.fault {
-            Some(Fault::DisconnectAfterRows(rows)) if *rows == self.sent => {
-                if let Some(values) = values {
-                    let start = self.response.buffer.len();
-                    wire::row(&mut self.response.buffer, self.columns, values);
-                    let half = start + (self.response.buffer.len() - start) / 2;
-                    self.response.buffer.truncate(half);
-                }
-                self.response.hand_over()?;
-                self.response.send(Output::Flush)?;
-                self.response.send(Output::Disconnect)?;
-                Err(Stop::Closed)
-            }
-            Some(Fault::StallAfterRows(rows)) if *rows == self.sent => {
-                self.response.hand_over()?;
-                self.response.send(Output::Flush)?;
-                faults.stall(|| signals.is_closed() || signals.has_attention());
-                Ok(())
-            }
-            Some(Fault::StallDeafAfterRows(rows)) if *rows == self.sent => {
-                self.response.hand_over()?;
-                self.response.send(Output::Flush)?;
-                faults.stall(|| signals.is_closed());
-                Ok(())
-            }
-            Some(Fault::ErrorAfterRows(rows)) if *rows == self.sent => {
-                Err(SqlError::new(50000, 16, 1, "The statement was ordered to fail.").into())
-            }
-            _ => Ok(()),
         }
     }
 }

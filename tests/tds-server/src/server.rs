@@ -239,13 +239,6 @@ async fn serve(mut socket: TcpStream, session_id: u16, shared: Arc<Shared>, iden
         read_only_intent: login.read_only_intent,
         encrypted,
     });
-    let mut writer = PacketWriter::new(session_id);
-    let (answer, accepted) = login_answer(&login, &shared, packet_size);
-    writer.push(&mut transport, &answer, plain).await?;
-    writer.finish(&mut transport, plain).await?;
-    if !accepted {
-        return transport.shutdown().await;
-    }
     let entry = SessionEntry {
         id: session_id,
         login: login.user.clone(),
@@ -255,14 +248,22 @@ async fn serve(mut socket: TcpStream, session_id: u16, shared: Arc<Shared>, iden
         isolation: 2,
         transactions: 0,
     };
-    shared.sessions().push(entry.clone());
+    let mut writer = PacketWriter::new(session_id);
+    let (answer, accepted) = login_answer(&login, &shared, packet_size, &entry);
     let registered = Registered { shared: Arc::clone(&shared), id: session_id };
+    writer.push(&mut transport, &answer, plain).await?;
+    writer.finish(&mut transport, plain).await?;
+    if !accepted {
+        return transport.shutdown().await;
+    }
     converse(transport, writer, payload, entry, shared, registered).await
 }
 
-/// LOGINACK and what goes with it, or the error of a login that is refused.
-fn login_answer(login: &Login, shared: &Shared, packet_size: u32) -> (Vec<u8>, bool) {
+/// LOGINACK and what goes with it, and the session on the list; or the error of a login that is refused.
+fn login_answer(login: &Login, shared: &Shared, packet_size: u32, entry: &SessionEntry) -> (Vec<u8>, bool) {
     let mut out = Vec::new();
+    // Counted and added under one lock: two logins at a time cannot both be the last that is let in.
+    let mut sessions = shared.sessions();
     let options = &shared.options;
     let refusal = if login.integrated {
         Some(SqlError::new(
@@ -287,7 +288,7 @@ fn login_answer(login: &Login, shared: &Shared, packet_size: u32) -> (Vec<u8>, b
             1,
             format!("Cannot open database \"{}\" requested by the login. The login failed.", login.database),
         ))
-    } else if options.greatest_connections.is_some_and(|greatest| shared.sessions().len() >= greatest) {
+    } else if options.greatest_connections.is_some_and(|greatest| sessions.len() >= greatest) {
         Some(SqlError::new(
             17809,
             20,
@@ -302,6 +303,8 @@ fn login_answer(login: &Login, shared: &Shared, packet_size: u32) -> (Vec<u8>, b
         token::done(&mut out, token::DONE, token::STATUS_ERROR, token::COMMAND_OTHER, 0);
         return (out, false);
     }
+    sessions.push(entry.clone());
+    drop(sessions);
     token::environment_change(&mut out, &EnvironmentChange::Database { new: &options.database, old: "master" });
     let context = format!("Changed database context to '{}'.", options.database);
     token::info(&mut out, &SqlError::new(5701, 0, 2, context));

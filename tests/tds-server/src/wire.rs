@@ -4,8 +4,9 @@ use rusqlite::types::{Value, ValueRef};
 
 use crate::calendar::{self, DAY_1900, TICKS_PER_DAY};
 use crate::collation::Collation;
-use crate::convert::{guid_stored, guid_wire, offset_blob, offset_parts, utf16_text};
+use crate::convert::{offset_blob, offset_parts, utf16_text};
 use crate::decimal;
+use crate::guid::{guid_stored, guid_wire};
 use crate::reader::{Malformed, Reader};
 use crate::sql_type::{Length, SqlType, decimal_bytes, time_bytes};
 use crate::token;

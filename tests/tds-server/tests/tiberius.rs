@@ -6,7 +6,9 @@ use futures::TryStreamExt;
 use tiberius::{AuthMethod, Client, Config, EncryptionLevel, QueryItem, Row};
 use tokio::net::TcpStream;
 use tokio_util::compat::{Compat, TokioAsyncWriteCompatExt};
-use wayleave_tds_server::{Acknowledgement, Encryption, Fault, Options, PacketSplit, RequestKind, Server};
+use wayleave_tds_server::{
+    Acknowledgement, Encryption, Fault, Options, PacketSplit, RequestKind, Server, SnapshotIsolation,
+};
 
 type Connection = Client<Compat<TcpStream>>;
 
@@ -270,4 +272,52 @@ async fn parameters_of_every_kind_reach_a_statement() {
     assert_eq!((row.get("a"), row.get("b"), row.get("c")), (Some(1i32), Some(i64::MAX), Some("x")));
     assert_eq!((row.get("d"), row.get("e"), row.get("f")), (Some(day), Some(moment), Some(guid)));
     assert_eq!((row.get("g"), row.get("h"), row.get("i")), (Some(decimal), Some(2.5f64), Option::<i32>::None));
+}
+
+#[tokio::test]
+async fn a_snapshot_stays_as_it_was_and_is_refused_where_the_database_has_none() {
+    let server = Server::start(Options::default()).unwrap();
+    server.execute_ddl("CREATE TABLE dbo.n (x int NOT NULL); INSERT INTO dbo.n VALUES (1)").unwrap();
+    let mut client = connect(&server).await;
+    let count = "SELECT COUNT(*) AS n FROM dbo.n";
+    for (level, expected) in [("SNAPSHOT", 1), ("READ COMMITTED", 2)] {
+        rows(&mut client, &format!("SET TRANSACTION ISOLATION LEVEL {level}; BEGIN TRAN")).await;
+        assert_eq!(rows(&mut client, count).await[0].get::<i32, _>(0), Some(1));
+        server.execute_ddl("INSERT INTO dbo.n VALUES (2)").unwrap();
+        assert_eq!(rows(&mut client, count).await[0].get::<i32, _>(0), Some(expected));
+        rows(&mut client, "COMMIT").await;
+        server.execute_ddl("DELETE FROM dbo.n WHERE x = 2").unwrap();
+    }
+    let without = Server::start(Options { snapshot_isolation: SnapshotIsolation::Off, ..Options::default() }).unwrap();
+    without.execute_ddl("CREATE TABLE dbo.n (x int NOT NULL)").unwrap();
+    let mut client = connect(&without).await;
+    rows(&mut client, "SET TRANSACTION ISOLATION LEVEL SNAPSHOT").await;
+    assert_eq!(refused(&mut client, count).await.0, 3952);
+}
+
+#[tokio::test]
+async fn a_wait_ends_with_an_attention() {
+    let server = Server::start(Options::default()).unwrap();
+    let mut client = connect(&server).await;
+    {
+        let waiting = client.simple_query("WAITFOR DELAY '00:10:00'; SELECT 1 AS x");
+        assert!(tokio::time::timeout(Duration::from_millis(100), waiting).await.is_err());
+    }
+    client.cancel_query().await.unwrap();
+    assert_eq!(rows(&mut client, "SELECT 2 AS x").await[0].get::<i32, _>(0), Some(2));
+}
+
+#[tokio::test]
+async fn a_connection_too_many_is_refused() {
+    let server = Server::start(Options { greatest_connections: Some(1), ..Options::default() }).unwrap();
+    let first = connect(&server).await;
+    assert_eq!(server.connections(), 1);
+    assert!(connected(config(&server)).await.err().unwrap().to_string().contains("17809"));
+    first.close().await.unwrap();
+    let deadline = std::time::Instant::now() + Duration::from_secs(10);
+    while server.connections() > 0 {
+        assert!(std::time::Instant::now() < deadline);
+        tokio::task::yield_now().await;
+    }
+    connect(&server).await;
 }

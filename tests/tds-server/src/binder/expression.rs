@@ -33,6 +33,15 @@ impl Binder<'_> {
             Expr::Identifier(ident) if ident.quote_style.is_none() && ident.value.starts_with('@') => {
                 self.bind_variable(&ident.value)
             }
+            // Functions without parentheses.
+            Expr::Identifier(ident)
+                if ident.quote_style.is_none()
+                    && ["CURRENT_USER", "SESSION_USER", "SYSTEM_USER"]
+                        .iter()
+                        .any(|word| ident.value.eq_ignore_ascii_case(word)) =>
+            {
+                self.bind_named(&ident.value.to_ascii_uppercase(), &[], scope, place)
+            }
             Expr::Identifier(ident) => scope.resolve(std::slice::from_ref(ident), place),
             Expr::CompoundIdentifier(parts) => scope.resolve(parts, place),
             Expr::UnaryOp { op, expr } => {

@@ -7,6 +7,8 @@ mod expression;
 mod from;
 mod function;
 mod literal;
+mod metadata;
+mod order;
 mod predicate;
 mod query;
 mod scope;
@@ -20,6 +22,7 @@ use crate::catalog::{Catalog, Table};
 use crate::collation::Collation;
 use crate::error::SqlError;
 use crate::options::Version;
+use crate::reserved;
 use crate::sql_type::SqlType;
 use crate::wire::ResultColumn;
 
@@ -136,8 +139,12 @@ pub(crate) fn not_run(what: impl std::fmt::Display) -> SqlError {
     SqlError::new(50001, 16, 1, format!("the test server does not run {what}, though SQL Server would"))
 }
 
-/// Names longer than sysname are refused (103).
+/// Names longer than sysname are refused (103), and reserved words without brackets (156).
 fn checked_name(ident: &Ident) -> Result<&str, SqlError> {
+    if ident.quote_style.is_none() && reserved::is_reserved(&ident.value) {
+        let word = &ident.value;
+        return Err(SqlError::new(156, 15, 1, format!("Incorrect syntax near the keyword '{word}'.")));
+    }
     if ident.value.encode_utf16().count() > 128 {
         return Err(SqlError::new(
             103,

@@ -106,6 +106,9 @@ impl<'p> Scope<'p> {
             [_, _, _, _] => return Err(super::not_run("a column named with its database")),
             _ => return Err(multi_part(parts)),
         };
+        for part in parts {
+            super::checked_name(part)?;
+        }
         let mut found: Option<(&Source, &SourceColumn)> = None;
         let mut table_seen = false;
         for source in &self.sources {

@@ -9,8 +9,9 @@ use rusqlite::{Connection, Result};
 
 use super::{PURE, type_argument};
 use crate::collation::Collation;
-use crate::convert::{self, guid_stored};
+use crate::convert;
 use crate::error::SqlError;
+use crate::guid::guid_stored;
 use crate::sql_type::{Kind, SqlType};
 
 pub(super) fn register(connection: &Connection) -> Result<()> {
