@@ -51,6 +51,9 @@ pub struct Disclosure {
     pub from: String,
     pub to: String,
     pub scheme: String,
+    /// Whether as pseudonyms; left out where they go as they are.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub pseudonymised: bool,
 }
 
 /// What came of an intent.
@@ -83,6 +86,9 @@ pub struct KeyCount {
     pub from: Vec<String>,
     pub to: String,
     pub keys: u64,
+    /// Whether as pseudonyms; left out where they went as they are.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub pseudonymised: bool,
 }
 
 /// A query that policy refused, so that no source was called.

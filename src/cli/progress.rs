@@ -1,11 +1,9 @@
-//! One line on a terminal's standard error while a query takes long: rows per agency and time.
+//! One line on a terminal's standard error while a query takes long: time, and rows of the answer.
 
 use std::io::{self, IsTerminal, Write};
 use std::time::{Duration, Instant};
 
 use tokio::time::sleep_until;
-
-use super::table::width;
 
 const FIRST_AFTER: Duration = Duration::from_millis(500);
 const EVERY: Duration = Duration::from_millis(200);
@@ -41,7 +39,7 @@ impl ProgressLine {
     }
 
     /// Waits for a future and keeps the line up to date meanwhile.
-    pub async fn watch<F: Future>(&mut self, rows: impl Fn() -> Vec<(String, u64)>, future: F) -> F::Output {
+    pub async fn watch<F: Future>(&mut self, rows: impl Fn() -> u64, future: F) -> F::Output {
         let mut future = std::pin::pin!(future);
         loop {
             match self.visibility {
@@ -49,7 +47,7 @@ impl ProgressLine {
                 Visibility::Shown => tokio::select! {
                     biased;
                     output = &mut future => return output,
-                    () = sleep_until(self.next.into()) => self.draw(&rows()),
+                    () = sleep_until(self.next.into()) => self.draw(rows()),
                 },
             }
         }
@@ -61,11 +59,9 @@ impl ProgressLine {
         }
     }
 
-    fn draw(&mut self, rows: &[(String, u64)]) {
-        let columns = std::env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok()).unwrap_or(80);
-        let line = line(self.started.elapsed(), rows, columns);
+    fn draw(&mut self, rows: u64) {
         let mut stderr = io::stderr();
-        let _ = write!(stderr, "{ERASE}{line}").and_then(|()| stderr.flush());
+        let _ = write!(stderr, "{ERASE}{}", line(self.started.elapsed(), rows)).and_then(|()| stderr.flush());
         self.drawn = true;
         self.next = Instant::now() + EVERY;
     }
@@ -77,19 +73,15 @@ impl Drop for ProgressLine {
     }
 }
 
-/// The text of the line, short enough not to wrap: a wrapped line cannot be erased.
-fn line(elapsed: Duration, rows: &[(String, u64)], columns: usize) -> String {
+/// The text of the line, too short to wrap: a wrapped line cannot be erased.
+fn line(elapsed: Duration, rows: u64) -> String {
     let tenths = elapsed.as_millis() / 100;
-    let mut line = format!("{}.{} s", tenths / 10, tenths % 10);
-    for (position, (agency, rows)) in rows.iter().enumerate() {
-        let part = format!("{}{agency} {}", if position == 0 { "  " } else { " · " }, grouped(*rows));
-        if width(&line) + width(&part) + 2 >= columns {
-            line.push_str(" …");
-            break;
-        }
-        line.push_str(&part);
-    }
-    line
+    let rows = match rows {
+        0 => String::new(),
+        1 => "  1 row".to_owned(),
+        rows => format!("  {} rows", grouped(rows)),
+    };
+    format!("{}.{} s{rows}", tenths / 10, tenths % 10)
 }
 
 /// Digits in groups of three: `12,345`.
@@ -110,17 +102,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_line_tells_time_and_rows_by_agency() {
-        let rows = [("health".to_owned(), 12_345), ("social".to_owned(), 7)];
-        assert_eq!(line(Duration::from_millis(1_250), &rows, 80), "1.2 s  health 12,345 · social 7");
-    }
-
-    #[test]
-    fn the_line_never_wraps() {
-        let rows: Vec<_> = (0..50).map(|n| (format!("agency-{n}"), 1_000_000)).collect();
-        for columns in 20..120 {
-            assert!(width(&line(Duration::from_secs(3), &rows, columns)) < columns);
-        }
+    fn the_line_tells_time_and_rows_of_the_answer() {
+        let after = Duration::from_millis(1_250);
+        assert_eq!([0, 1, 12_345].map(|rows| line(after, rows)), ["1.2 s", "1.2 s  1 row", "1.2 s  12,345 rows"]);
     }
 
     #[test]

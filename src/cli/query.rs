@@ -145,7 +145,7 @@ pub async fn run_statement(
     let destination = Destination::open(display.format, display.output.as_deref())?;
     let mut progress = ProgressLine::new(display.progress);
 
-    let answer = progress.watch(Vec::new, engine.query(session, sql)).await?;
+    let answer = progress.watch(|| 0, engine.query(session, sql)).await?;
     let Answer { schema, notices, mut batches, progress: read, fragments, .. } = answer;
     progress.erase();
     let mut stderr = io::stderr();
@@ -159,7 +159,7 @@ pub async fn run_statement(
     }
 
     let mut output = destination.begin(&schema)?;
-    while let Some(batch) = progress.watch(|| read.rows(), batches.next()).await {
+    while let Some(batch) = progress.watch(|| read.returned(), batches.next()).await {
         let batch = batch.map_err(Error::from)?;
         progress.erase();
         output.write(&batch)?;

@@ -58,6 +58,22 @@ fn postgres(lines: &str) -> ServerConfig {
 }
 
 #[test]
+fn mariadb_and_mysql_are_one_connector() {
+    for (connector, url, tls) in [
+        ("mysql", "mysql://u:p@db.example/d", Tls::Require),
+        ("mariadb", "mariadb://u:p@db.example:3307", Tls::Require),
+        ("mysql", "mysql://u:p@127.0.0.1/d", Tls::Disable),
+    ] {
+        let config = parse(&with_agency(&format!("connector = \"{connector}\"\nurl = \"{url}\""))).unwrap();
+        let ConnectorConfig::Mysql(server) = config.agencies["health"].connector.clone() else { panic!("{connector}") };
+        assert_eq!((server.url.expose(), server.tls), (url, tls));
+    }
+    for url in ["postgres://u@h/d", "mysql://u:p@h/d?require_ssl=false", "mysql:///d"] {
+        assert!(parse(&with_agency(&format!("connector = \"mysql\"\nurl = \"{url}\""))).is_err(), "{url}");
+    }
+}
+
+#[test]
 fn a_sql_server_is_reached_over_tls_by_a_password_or_a_token() {
     let of = |lines: &str| {
         let config = parse(&with_agency(&format!("connector = \"sqlserver\"\n{lines}")))?;

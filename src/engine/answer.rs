@@ -14,7 +14,7 @@ use datafusion::execution::{RecordBatchStream, SendableRecordBatchStream};
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use futures::future::BoxFuture;
 use futures::{FutureExt, Stream, StreamExt, TryStreamExt, stream};
-use wayleave_connector_api::Audience;
+use wayleave_connector_api::{Audience, KeyDisclosure};
 
 use super::explain::{ExplainFormat, Explanation, QueryPlan, Timing};
 use crate::audit::{AuditError, AuditLog, KeyCount, Outcome, Status};
@@ -71,9 +71,15 @@ pub struct Progress {
 }
 
 impl Progress {
-    /// Rows read so far by agency, where that tells of released rows only.
+    /// Rows of the answer so far: all that the asker may be told while it runs. How much is read for them, from whom and in
+    /// which order, follows withheld rows and statistics as well.
+    pub fn returned(&self) -> u64 {
+        self.run.returned()
+    }
+
+    /// Rows read so far by agency, withheld ones included: not for the asker.
     pub fn rows(&self) -> Vec<(String, u64)> {
-        self.run.shown_rows()
+        self.run.rows()
     }
 
     /// How the query is answered, with what was measured once it has come to its end; `None` for an answer that no agency
@@ -82,7 +88,7 @@ impl Progress {
         self.plan.as_ref().map(|plan| plan.explanation(audience, Some(&self.run)))
     }
 
-    /// Keys sent so far: from whom, to whom, how many.
+    /// Keys sent so far: from whom, to whom, how many. They count withheld persons as well: not for the asker.
     pub fn disclosed(&self) -> Vec<crate::federate::Disclosed> {
         self.run.disclosed()
     }
@@ -159,7 +165,7 @@ pub(super) fn start(
             agency: fragment.agency.clone(),
             sql: fragment.sql.clone(),
             agreements: agreements_of(fragment),
-            keys_from: fragment.keys_from.iter().cloned().collect(),
+            keys_from: fragment.keys_from.keys().cloned().collect(),
         })
         .collect();
     let query_id = run.query_id.clone();
@@ -253,7 +259,12 @@ impl Recorded {
                 .run
                 .disclosed()
                 .into_iter()
-                .map(|sent| KeyCount { from: sent.from.into_iter().collect(), to: sent.to, keys: sent.keys })
+                .map(|sent| KeyCount {
+                    from: sent.from.into_iter().collect(),
+                    to: sent.to,
+                    keys: sent.keys,
+                    pseudonymised: sent.disclosure == KeyDisclosure::Pseudonymised,
+                })
                 .collect(),
             statements_run: self.run.statements(),
         }

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use datafusion::catalog::{CatalogProvider, CatalogProviderList, SchemaProvider, TableProvider};
-use datafusion::common::DataFusionError;
+use datafusion::common::{DataFusionError, TableReference};
 use datafusion::datasource::TableType;
 use datafusion::execution::SessionState;
 
@@ -29,12 +29,14 @@ pub(super) struct SessionNames {
     session: Session,
     planner: SessionState,
     released: Mutex<BTreeMap<QualifiedTable, Arc<ReleasedTable>>>,
+    /// Why tables could not be released ahead, to be told to who asks for them first.
+    failed: Mutex<BTreeMap<QualifiedTable, Error>>,
     pub views: BTreeMap<String, Arc<dyn TableProvider>>,
 }
 
 impl SessionNames {
     pub fn new(policy: Arc<Policy>, session: Session, planner: SessionState) -> Self {
-        Self { policy, session, planner, released: Mutex::default(), views: BTreeMap::new() }
+        Self { policy, session, planner, released: Mutex::default(), failed: Mutex::default(), views: BTreeMap::new() }
     }
 
     /// The same names with views; what was released stays released.
@@ -44,6 +46,7 @@ impl SessionNames {
             session: self.session.clone(),
             planner: self.planner.clone(),
             released: Mutex::new(self.released()),
+            failed: Mutex::default(),
             views,
         }
     }
@@ -61,9 +64,55 @@ impl SessionNames {
         if let Some(table) = self.released.lock().unwrap_or_else(PoisonError::into_inner).get(name) {
             return Ok(Arc::clone(table));
         }
+        if let Some(error) = self.failed.lock().unwrap_or_else(PoisonError::into_inner).remove(name) {
+            return Err(error);
+        }
         let table = Arc::new(self.policy.release(&self.session, name, &self.planner).await?);
         self.released.lock().unwrap_or_else(PoisonError::into_inner).insert(name.clone(), Arc::clone(&table));
         Ok(table)
+    }
+
+    /// Releases the tables that a statement names, ahead of the planner, which asks for one after the other: agencies are asked
+    /// beside each other, each of them one question at a time.
+    pub async fn release_ahead(&self, names: Vec<QualifiedTable>) {
+        let mut by_agency: BTreeMap<String, Vec<QualifiedTable>> = BTreeMap::new();
+        for name in names {
+            by_agency.entry(name.agency.clone()).or_default().push(name);
+        }
+        if by_agency.len() < 2 {
+            return;
+        }
+        let releases = by_agency.into_values().map(|tables| async move {
+            for table in tables {
+                if let Err(error) = self.release(&table).await {
+                    self.failed.lock().unwrap_or_else(PoisonError::into_inner).insert(table, error);
+                }
+            }
+        });
+        futures::future::join_all(releases).await;
+    }
+
+    /// The tables that these references name, as far as they name one.
+    pub fn tables_named(&self, references: &[TableReference]) -> Vec<QualifiedTable> {
+        let mut named: Vec<QualifiedTable> = Vec::new();
+        for reference in references {
+            let found = match (reference.catalog().filter(|catalog| *catalog != HOME), reference.schema()) {
+                (Some(agency), Some(schema)) => Some(QualifiedTable::new(agency, schema, reference.table())),
+                (None, Some(agency)) if agency != UNIFIED => self.short_name(agency, reference.table()),
+                _ => None,
+            };
+            named.extend(found.filter(|found| !named.contains(found)));
+        }
+        named
+    }
+
+    fn short_name(&self, agency: &str, table: &str) -> Option<QualifiedTable> {
+        let mut found = self.entitled();
+        found.retain(|entitled| entitled.agency == agency && entitled.table == table);
+        match found.as_slice() {
+            [only] => Some(only.clone()),
+            _ => None,
+        }
     }
 
     fn entitled(&self) -> Vec<QualifiedTable> {

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use datafusion::arrow::datatypes::DataType;
 use datafusion::catalog::TableProvider;
-use datafusion::common::{DataFusionError, SchemaError};
+use datafusion::common::{DataFusionError, SchemaError, TableReference};
 use datafusion::datasource::ViewTable;
 use datafusion::execution::session_state::SessionStateBuilder;
 use datafusion::execution::{SessionState, SessionStateDefaults, TaskContext};
@@ -25,7 +25,7 @@ use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
 use datafusion::sql::sqlparser::keywords::Keyword;
 use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan, Tokenizer};
 use futures::TryStreamExt;
-use wayleave_connector_api::{Audience, ServerInfo};
+use wayleave_connector_api::{Audience, KeyDisclosure, ServerInfo};
 
 pub use answer::{Answer, FragmentReport, Notice, Progress};
 pub use explain::{
@@ -39,7 +39,7 @@ use crate::config::{Config, Limits, ViewConfig};
 use crate::error::Error;
 use crate::execution::{Memory, MemoryLimits, MemoryUse, QueryMemory, physical_rules};
 use crate::expression::{OverflowIsAnError, exact_sum};
-use crate::federate::{PushdownLevel, QueryRun, federate, plan_physical, planned_fragments};
+use crate::federate::{PushdownLevel, QueryRun, SharedReads, federate, plan_physical, planned_fragments};
 use crate::names::QualifiedTable;
 use crate::policy::files::PolicySet;
 use crate::policy::{Clock, EnforcedPlan, Policy};
@@ -256,7 +256,14 @@ impl Engine {
         let mut names = Arc::new(SessionNames::new(Arc::clone(&self.policy), session.clone(), self.base.clone()));
         let mut notices = Vec::new();
         let mut state = session_state(&self.base, &names);
-        let views = self.views_named(&state, &statement)?;
+        let references = state
+            .resolve_table_references(&statement)
+            .map_err(|error| Error::Plan { message: error.strip_backtrace() })?;
+        let views = self.views_named(&references, &statement);
+        let of_views =
+            views.iter().filter(|(_, mention)| *mention == Mention::Named).flat_map(|(view, _)| &view.sources);
+        let tables = names.tables_named(&references).into_iter().chain(of_views.cloned()).collect();
+        names.release_ahead(tables).await;
         if !views.is_empty() {
             let mut providers = BTreeMap::new();
             for (view, mention) in views {
@@ -299,10 +306,7 @@ impl Engine {
     }
 
     /// The views that a statement may need.
-    fn views_named(&self, state: &SessionState, statement: &Statement) -> Result<Vec<(&ViewConfig, Mention)>, Error> {
-        let references = state
-            .resolve_table_references(statement)
-            .map_err(|error| Error::Plan { message: error.strip_backtrace() })?;
+    fn views_named(&self, references: &[TableReference], statement: &Statement) -> Vec<(&ViewConfig, Mention)> {
         let lists = matches!(statement, Statement::Statement(inner)
                 if matches!(inner.as_ref(), ast::Statement::ShowTables { .. } | ast::Statement::ShowColumns { .. }))
             || references.iter().any(|reference| reference.schema() == Some("information_schema"));
@@ -318,7 +322,7 @@ impl Engine {
             (false, true) => Some(Mention::Listed),
             (false, false) => None,
         };
-        Ok(self.views.values().filter_map(|view| Some((view, mention(view)?))).collect())
+        self.views.values().filter_map(|view| Some((view, mention(view)?))).collect()
     }
 
     async fn unified_view(
@@ -485,6 +489,8 @@ fn base_state(memory: &Memory) -> SessionState {
     // `0.5` is exact, as it is in every source: a binary float would make comparisons with decimals inexact.
     options.sql_parser.parse_float_as_decimal = true;
     options.sql_parser.map_string_types_to_utf8view = false;
+    // It panics where NaN was among the first groups and is no longer.
+    options.optimizer.enable_topk_aggregation = false;
     memory.configure(options);
     let mut aggregates = SessionStateDefaults::default_aggregate_functions();
     // The last of a name is the one that counts.
@@ -506,6 +512,7 @@ fn session_state(base: &SessionState, names: &Arc<SessionNames>) -> SessionState
 fn task_context(state: &SessionState, run: &Arc<QueryRun>, memory: &Arc<QueryMemory>) -> Arc<TaskContext> {
     let context = TaskContext::from(state);
     let config = context.session_config().clone().with_extension(Arc::clone(run)).with_extension(Arc::clone(memory));
+    let config = config.with_extension(Arc::new(SharedReads::default()));
     Arc::new(context.with_session_config(config).with_runtime(Arc::clone(memory.runtime())))
 }
 
@@ -603,11 +610,12 @@ fn planning_error(error: &DataFusionError, names: &SessionNames) -> Error {
 fn intent(session: &Session, query_id: &str, sql: &str, query: &QueryPlan, policy_hash: &str) -> Intent {
     let mut disclosures = Vec::new();
     for fragment in &query.fragments {
-        for from in &fragment.keys_from {
+        for (from, disclosure) in &fragment.keys_from {
             disclosures.push(Disclosure {
                 from: from.clone(),
                 to: fragment.agency.clone(),
                 scheme: "subject key".to_owned(),
+                pseudonymised: *disclosure == KeyDisclosure::Pseudonymised,
             });
         }
     }
@@ -631,11 +639,18 @@ fn intent(session: &Session, query_id: &str, sql: &str, query: &QueryPlan, polic
             .iter()
             // A statement that reads tables of several agencies is on the record of each.
             .flat_map(|fragment| {
-                fragment.agencies().into_iter().map(|agency| SourceStatement {
-                    sql: fragment.sql.clone(),
-                    released_under: answer::agreements_of_agency(fragment, &agency),
-                    agency,
-                    keys_from: fragment.keys_from.iter().cloned().collect(),
+                // The record holds what is sent, though the asker is shown the one statement that it stands for.
+                let texts = match fragment.sides_sql.as_slice() {
+                    [] => std::slice::from_ref(&fragment.sql),
+                    sides => sides,
+                };
+                texts.iter().flat_map(|sql| {
+                    fragment.agencies().into_iter().map(|agency| SourceStatement {
+                        sql: sql.clone(),
+                        released_under: answer::agreements_of_agency(fragment, &agency),
+                        agency,
+                        keys_from: fragment.keys_from.keys().cloned().collect(),
+                    })
                 })
             })
             .collect(),

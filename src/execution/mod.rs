@@ -6,6 +6,8 @@
 mod join;
 mod memory;
 mod spill;
+mod spool;
 
 pub use join::{Collected, Collector, SpillingJoinExec, physical_rules};
 pub use memory::{Memory, MemoryLimits, MemoryUse, QueryMemory};
+pub use spool::{Pace, Spool};

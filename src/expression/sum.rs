@@ -17,7 +17,12 @@ use datafusion::logical_expr::{
 /// `sum`, to be registered in place of DataFusion's. Other types than integers and decimals of up to 38 digits are left to
 /// that one.
 pub fn exact_sum() -> AggregateUDF {
-    AggregateUDF::new_from_impl(ExactSum { inner: Sum::new() })
+    AggregateUDF::new_from_impl(ExactSum { inner: Sum::new(), result: ResultType::AsUsual })
+}
+
+/// The sum of sums of integers, which are decimals without a scale: an integer again.
+pub fn sum_of_sums() -> AggregateUDF {
+    AggregateUDF::new_from_impl(ExactSum { inner: Sum::new(), result: ResultType::Integer })
 }
 
 /// Digits of the running sum, which has room for 2^64 of the largest integers.
@@ -26,6 +31,13 @@ const STATE_DIGITS: u8 = 38;
 #[derive(Debug, PartialEq, Eq, Hash)]
 struct ExactSum {
     inner: Sum,
+    result: ResultType,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum ResultType {
+    AsUsual,
+    Integer,
 }
 
 impl ExactSum {
@@ -36,7 +48,11 @@ impl ExactSum {
 
 impl AggregateUDFImpl for ExactSum {
     fn name(&self) -> &str {
-        self.inner.name()
+        match self.result {
+            ResultType::AsUsual => self.inner.name(),
+            // Another name, since no source has it.
+            ResultType::Integer => "sum_of_sums",
+        }
     }
 
     fn signature(&self) -> &Signature {
@@ -44,7 +60,10 @@ impl AggregateUDFImpl for ExactSum {
     }
 
     fn return_type(&self, args: &[DataType]) -> Result<DataType, DataFusionError> {
-        self.inner.return_type(args)
+        match self.result {
+            ResultType::AsUsual => self.inner.return_type(args),
+            ResultType::Integer => Ok(DataType::Int64),
+        }
     }
 
     fn state_fields(&self, args: StateFieldsArgs<'_>) -> Result<Vec<FieldRef>, DataFusionError> {

@@ -8,12 +8,12 @@ use datafusion::logical_expr::{Aggregate, Expr, LogicalPlan};
 use wayleave_connector_api as source;
 use wayleave_connector_api::{AggregateFunction, OutputColumn, Relation};
 
-use super::carve::{Carver, all, exact, unaliased};
+use super::carve::{Carver, all, exact};
 use super::estimate;
 use super::grouping_sets::grouping_sets_at_source;
 use super::kept::listed;
 use super::piece::{Carved, Piece};
-use crate::expression::{INTEGER_AS_DECIMAL, KeptHere, push_exact};
+use crate::expression::{INTEGER_AS_DECIMAL, KeptHere, push_exact, unaliased};
 
 impl Carver {
     pub(super) fn aggregate(&self, aggregate: &Aggregate) -> Result<Carved, DataFusionError> {

@@ -22,6 +22,7 @@ use super::join::{keyed_join, receivers};
 use super::join_at_source::join_at_source;
 use super::kept::{Kept, written};
 use super::node::{Counting, FragmentNode, OrderedBy, Side};
+use super::once::read_once;
 use super::one_server::may_meet;
 use super::piece::{Carved, Piece};
 use super::rearrange::rearrange;
@@ -66,6 +67,10 @@ pub fn federate(enforced: &EnforcedPlan, level: PushdownLevel) -> Result<Federat
         })
         .map_err(failed)?;
     let plan = carver.carve(&whole).and_then(|carved| carver.close(carved)).map_err(failed)?;
+    let plan = match level {
+        PushdownLevel::Full => read_once(plan).map_err(failed)?,
+        PushdownLevel::ReleasedRelations => plan,
+    };
     Ok(FederatedPlan { plan, whole, obligations: enforced.obligations(), kept: carver.kept.into_inner() })
 }
 
@@ -281,6 +286,7 @@ impl Carver {
                 schema: Arc::clone(&union.schema),
                 rows: pieces.iter().map(|piece| piece.rows).sum(),
                 scale: pieces.iter().fold(1.0, |most, piece| piece.scale.max(most)),
+                sides: None,
                 ordering: Vec::new(),
                 origins: pieces.iter().flat_map(|piece| piece.origins.clone()).collect(),
                 counting: pieces.iter().fold(Counting::Shown, |all, piece| all.and(piece.counting)),
@@ -333,13 +339,6 @@ impl Carver {
             return Ok(Carved::Local(keyed.into_plan()));
         }
         Ok(Carved::Local(LogicalPlan::Join(join)))
-    }
-}
-
-pub(super) fn unaliased(expr: &Expr) -> &Expr {
-    match expr {
-        Expr::Alias(alias) => unaliased(&alias.expr),
-        other => other,
     }
 }
 

@@ -19,21 +19,33 @@ pub(super) fn expected(rows: f64, scale: f64) -> f64 {
     if rows <= 1.0 { 1.0 } else { (rows * scale).max(1.0) }
 }
 
-/// The share of rows that a predicate is taken to keep (the figures are PostgreSQL's defaults, `selfuncs.h`, rounded).
+/// Shares of rows that conditions are taken to keep (PostgreSQL's defaults, `selfuncs.h`, rounded).
+pub(super) mod share {
+    pub const EQUAL: f64 = 0.05;
+    pub const RANGE: f64 = 0.33;
+    pub const LIKE: f64 = 0.1;
+    pub const NULL: f64 = 0.05;
+    pub const OTHER: f64 = 0.8;
+
+    /// Of a list of so many constants.
+    pub fn listed(constants: usize) -> f64 {
+        (EQUAL * super::count(constants)).min(0.5)
+    }
+}
+
+/// The share of rows that a predicate is taken to keep.
 pub(super) fn selectivity(predicate: &Expr) -> f64 {
     match predicate {
-        Expr::Compare { op: CompareOp::Equal, .. } => 0.05,
-        Expr::Compare { op: CompareOp::NotEqual, .. } => 0.95,
-        Expr::Compare { .. } => 0.33,
+        Expr::Compare { op: CompareOp::Equal, .. } => share::EQUAL,
+        Expr::Compare { op: CompareOp::NotEqual, .. } => 1.0 - share::EQUAL,
+        Expr::Compare { .. } => share::RANGE,
         Expr::And(parts) => parts.iter().map(selectivity).product(),
         Expr::Or(parts) => parts.iter().map(selectivity).sum::<f64>().min(1.0),
         Expr::Not(inner) => 1.0 - selectivity(inner),
-        Expr::InList { list, negated: false, .. } => {
-            (0.05 * f64::from(u32::try_from(list.len()).unwrap_or(u32::MAX))).min(0.5)
-        }
-        Expr::Like { negated: false, .. } => 0.1,
-        Expr::IsNull(_) => 0.05,
-        _ => 0.8,
+        Expr::InList { list, negated: false, .. } => share::listed(list.len()),
+        Expr::Like { negated: false, .. } => share::LIKE,
+        Expr::IsNull(_) => share::NULL,
+        _ => share::OTHER,
     }
 }
 

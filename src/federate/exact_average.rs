@@ -12,8 +12,7 @@ use datafusion::functions_aggregate::count::count_udaf;
 use datafusion::logical_expr::expr::{AggregateFunction, AggregateFunctionParams};
 use datafusion::logical_expr::{Aggregate, AggregateUDF, Expr, ExprSchemable, LogicalPlan, Projection, cast};
 
-use super::carve::unaliased;
-use crate::expression::{INTEGER_AS_DECIMAL, exact_sum, finished_average};
+use crate::expression::{INTEGER_AS_DECIMAL, exact_sum, finished_average, unaliased};
 
 pub(super) fn averages_as_sums(plan: LogicalPlan) -> Result<LogicalPlan, DataFusionError> {
     Ok(plan

@@ -86,6 +86,7 @@ impl Carver {
             schema: Arc::new(DFSchema::new_with_metadata(fields, std::collections::HashMap::new())?),
             rows,
             scale: estimate::scale_of_table(table.row_estimate),
+            sides: None,
             ordering: Vec::new(),
             origins: vec![Origin {
                 agency: table.agency.name.clone(),
@@ -163,6 +164,7 @@ impl Carver {
                 schema: Arc::new(schema),
                 rows,
                 scale: estimate::scale_of_table(set.row_estimate),
+                sides: None,
                 ordering: Vec::new(),
                 origins: Vec::new(),
                 counting: Counting::Withheld,

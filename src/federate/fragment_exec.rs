@@ -1,5 +1,6 @@
 //! The operator that runs a fragment at its source and streams what comes back.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
@@ -19,19 +20,18 @@ use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, Pla
 use futures::{StreamExt, TryStreamExt, stream};
 use wayleave_connector_api::{
     Audience, ConnectorError, Divisible, Expr, Fragment, NullsOrder, Relation, Slice, SortDirection, Statement, Value,
-    render_fragment,
+    render_fragment, render_keyed_fragment,
 };
 
 use super::estimate;
-use super::keys::KeySet;
+use super::joined_here::JoinedHere;
+use super::keys::SentKeys;
 use super::meter::metered;
-use super::node::{Counting, FragmentNode, Origin, agencies_of};
+use super::node::{FragmentNode, Origin, agencies_of};
+use super::once::SharedReads;
 use super::run::QueryRun;
 use crate::catalog::Agency;
 use crate::error::Error;
-
-/// Keys in one statement. The whole set goes in as many statements as it takes.
-const KEYS_PER_STATEMENT: usize = 20_000;
 
 /// A fragment, ready to run: one partition, opened when it is first polled.
 #[derive(Debug)]
@@ -42,9 +42,12 @@ pub struct FragmentExec {
     pub origins: Vec<Origin>,
     fragment: Fragment,
     rows: f64,
-    counting: Counting,
-    /// Canonical join keys that narrow it; `None` reads it whole.
-    keys: Option<Arc<KeySet>>,
+    /// See [`FragmentNode::places`].
+    places: usize,
+    /// Its two sides, where it is a join that is made here.
+    joined_here: Option<Arc<JoinedHere>>,
+    /// Join keys that narrow it, by the numbers of its slots; none reads it whole.
+    keys: BTreeMap<u32, SentKeys>,
     properties: Arc<PlanProperties>,
 }
 
@@ -81,8 +84,9 @@ impl FragmentExec {
             origins: node.origins.clone(),
             fragment: node.fragment.clone(),
             rows: estimate::expected(node.rows, node.scale),
-            counting: node.counting,
-            keys: None,
+            places: node.places,
+            joined_here: JoinedHere::where_it_pays(node).map(Arc::new),
+            keys: BTreeMap::new(),
             properties,
         }
     }
@@ -108,60 +112,88 @@ impl FragmentExec {
         Some(divisible.sql(dialect, Slice::FIRST_PAGE))
     }
 
-    /// The same fragment once join keys are known: `None` reads it whole, no key sends no statement and has no rows.
-    pub(super) fn narrowed(&self, keys: Option<Arc<KeySet>>) -> Self {
+    /// The SQL that the source receives instead, where the fragment is a join that is made here.
+    pub(super) fn sides_sql(&self) -> Vec<String> {
+        let dialect = self.agency.dialect();
+        self.joined_here.as_ref().map(|join| join.sql(dialect).to_vec()).unwrap_or_default()
+    }
+
+    /// The keys that narrow it by now, by the numbers of its slots.
+    pub(super) fn keys(&self) -> &BTreeMap<u32, SentKeys> {
+        &self.keys
+    }
+
+    /// The same fragment once join keys are known for one of its slots. Where there is no key, no statement is sent, and there
+    /// are no rows.
+    pub(super) fn narrowed(&self, number: u32, keys: SentKeys) -> Self {
+        let mut all = self.keys.clone();
+        all.insert(number, keys);
         Self {
             id: self.id,
             agency: Arc::clone(&self.agency),
             origins: self.origins.clone(),
             fragment: self.fragment.clone(),
             rows: self.rows,
-            counting: self.counting,
-            keys,
+            places: self.places,
+            joined_here: self.joined_here.clone(),
+            keys: all,
             properties: Arc::clone(&self.properties),
+        }
+    }
+
+    /// The slot whose keys are divided between statements, and what each statement takes of them.
+    fn statements(&self) -> (Option<u32>, Vec<Option<Range<usize>>>) {
+        if self.keys.values().any(|keys| keys.len() == 0) {
+            return (None, Vec::new());
+        }
+        let statements = self.keys.iter().map(|(number, keys)| (*number, keys.statements()));
+        match statements.max_by_key(|(_, statements)| statements.len()) {
+            None => (None, vec![None]),
+            Some((number, statements)) => (Some(number), statements.into_iter().map(Some).collect()),
         }
     }
 
     fn open(&self, run: Arc<QueryRun>) -> SendableRecordBatchStream {
         let schema = Arc::clone(&self.fragment.schema);
         let fragment = counted(&self.fragment);
-        let chunks: Vec<Option<(Arc<KeySet>, Range<usize>)>> = match &self.keys {
-            None => vec![None],
-            Some(keys) => (0..keys.len())
-                .step_by(KEYS_PER_STATEMENT)
-                .map(|start| Some((Arc::clone(keys), start..keys.len().min(start + KEYS_PER_STATEMENT))))
-                .collect(),
-        };
+        let (chunked, chunks) = self.statements();
+        let sent = Arc::new(self.keys.clone());
         let agency = Arc::clone(&self.agency);
         let delivered = Arc::clone(&schema);
-        let (id, counting) = (self.id, self.counting);
+        let id = self.id;
         let read = Arc::new(agencies_of(&self.agency.name, &self.origins));
         let batches = stream::iter(chunks)
             .then(move |chunk| {
-                let keys = chunk.map(|(keys, places)| keys.some(places));
+                let sent = Arc::clone(&sent);
                 let agency = Arc::clone(&agency);
                 let read = Arc::clone(&read);
                 let run = Arc::clone(&run);
-                let fragment = match keys {
-                    Some(_) => fragment.clone(),
-                    None => whole(&fragment),
-                };
+                let fragment = if sent.is_empty() { whole(&fragment) } else { fragment.clone() };
                 let delivered = Arc::clone(&delivered);
                 async move {
-                    let sql = render_fragment(agency.dialect(), &fragment, keys.as_deref(), Audience::Source);
+                    let keys: BTreeMap<u32, Vec<String>> = sent
+                        .iter()
+                        .map(|(number, keys)| {
+                            let some = chunk.clone().filter(|_| chunked == Some(*number));
+                            (*number, keys.texts(some.unwrap_or(0..keys.len())))
+                        })
+                        .collect();
+                    let sql = render_keyed_fragment(agency.dialect(), &fragment, &keys);
                     let statement =
                         Statement { sql, schema: Arc::clone(&fragment.schema), query_id: run.query_id.clone() };
                     // Parts are the one statement that they are parts of: their number would tell of the table's size.
                     run.add_statement(id);
-                    let batches = match Divisible::new(agency.dialect(), &fragment) {
-                        Some(divisible) if keys.is_none() => agency.connector.query_parts(statement, divisible).await,
-                        Some(_) | None => agency.connector.query(statement).await,
+                    let divisible = Divisible::new(agency.dialect(), &fragment).filter(|_| keys.is_empty());
+                    let batches = match (divisible, sent.values().find_map(SentKeys::pseudonymiser)) {
+                        (Some(divisible), _) => agency.connector.query_parts(statement, divisible).await,
+                        (None, Some(secret)) => agency.connector.query_pseudonymised(statement, secret).await,
+                        (None, None) => agency.connector.query(statement).await,
                     };
                     let batches = batches.map_err(|error| failed(&agency, error))?;
                     Ok::<_, DataFusionError>(batches.map(move |batch| {
                         let batch = batch.map_err(|error| failed(&agency, error))?;
                         for agency in read.iter() {
-                            run.add_rows(agency, batch.num_rows(), counting);
+                            run.add_rows(agency, batch.num_rows());
                         }
                         as_delivered(&batch, &delivered)
                     }))
@@ -180,7 +212,7 @@ pub(super) fn run_of(context: &TaskContext) -> Result<Arc<QueryRun>, DataFusionE
         .ok_or_else(|| DataFusionError::Internal("a fragment runs outside of a query".to_owned()))
 }
 
-fn failed(agency: &Agency, error: ConnectorError) -> DataFusionError {
+pub(super) fn failed(agency: &Agency, error: ConnectorError) -> DataFusionError {
     DataFusionError::External(Box::new(Error::Source { agency: agency.name.clone(), source: Arc::new(error) }))
 }
 
@@ -261,7 +293,24 @@ impl ExecutionPlan for FragmentExec {
             return internal_err!("a fragment has one partition");
         }
         let run = run_of(&context)?;
-        Ok(metered(Arc::clone(&run), self.id, self.open(run)))
+        let read = || {
+            let rows = match &self.joined_here {
+                Some(join) => Arc::clone(join).open(self, Arc::clone(&run), &context),
+                None => self.open(Arc::clone(&run)),
+            };
+            metered(Arc::clone(&run), self.id, rows)
+        };
+        if self.places < 2 {
+            return Ok(read());
+        }
+        let rows = SharedReads::of(&context)?.rows(self.id, self.places, &context, read);
+        // Each place knows the columns by names of its own.
+        let schema = Arc::clone(&self.fragment.schema);
+        let named = {
+            let schema = Arc::clone(&schema);
+            rows.map(move |batch| as_delivered(&batch?, &schema))
+        };
+        Ok(Box::pin(RecordBatchStreamAdapter::new(schema, named)))
     }
 
     fn partition_statistics(&self, _partition: Option<usize>) -> Result<Arc<Statistics>, DataFusionError> {

@@ -64,6 +64,7 @@ pub(super) fn grouping_sets_at_source(aggregate: &Aggregate, piece: &Piece) -> R
         schema: Arc::clone(&aggregate.schema),
         rows: estimate::grouped(piece.rows, listed.len()),
         scale: piece.scale,
+        sides: None,
         ordering: Vec::new(),
         origins: piece.origins.clone(),
         counting: piece.counting,

@@ -5,7 +5,7 @@ use datafusion::logical_expr::{Expr, Join, JoinType};
 
 use super::key_slot::{Keys, with_input};
 use super::lineage::key_scheme;
-use super::node::{KeyedJoinNode, Side};
+use super::node::{KeyedJoinNode, SentColumn, Side};
 use super::piece::Carved;
 use crate::expression::holds_subquery;
 
@@ -53,16 +53,23 @@ fn keyed_towards(join: &Join, receiver: Side) -> Option<KeyedJoinNode> {
         Side::Left => (&join.right, &join.left),
         Side::Right => (&join.left, &join.right),
     };
-    join.on.iter().enumerate().find_map(|(pair, (left, right))| {
+    let mut plan = target.as_ref().clone();
+    let mut sent = Vec::new();
+    for (pair, (left, right)) in join.on.iter().enumerate() {
         let (Expr::Column(given), Expr::Column(received)) = (match receiver {
             Side::Left => (right, left),
             Side::Right => (left, right),
         }) else {
             return None;
         };
-        let keys = Keys { giver, scheme: key_scheme(giver, given)? };
-        let waiting = keys.awaited_in(target, target.schema().maybe_index_of_column(received)?)?;
-        let join = with_input(join, receiver, waiting.plan.clone());
-        Some(KeyedJoinNode::new(join, receiver, pair, &waiting))
-    })
+        // Other columns' values are no keys: they are compared here.
+        let Some(scheme) = key_scheme(giver, given) else { continue };
+        let keys = Keys { giver, scheme };
+        let position = plan.schema().maybe_index_of_column(received);
+        if let Some(waiting) = position.and_then(|position| keys.awaited_in(&plan, position)) {
+            sent.push(SentColumn::new(pair, &waiting));
+            plan = waiting.plan;
+        }
+    }
+    (!sent.is_empty()).then(|| KeyedJoinNode::new(with_input(join, receiver, plan), receiver, sent))
 }

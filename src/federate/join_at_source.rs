@@ -30,6 +30,7 @@ pub(super) fn join_at_source(join: &Join, left: &Piece, right: &Piece) -> Result
         schema: Arc::clone(&join.schema),
         rows,
         scale: left.scale.max(right.scale),
+        sides: Some([left, right].map(|side| estimate::expected(side.rows, side.scale))),
         ordering: Vec::new(),
         origins: left.origins.iter().chain(&right.origins).cloned().collect(),
         counting: left.counting.and(right.counting),

@@ -3,15 +3,15 @@
 //! Narrowing that scan must be the same as narrowing the plan's own rows by the column that the join compares. So a slot goes
 //! down only through operations that keep a row, with its key, or drop it, whatever other rows there are.
 
-use std::collections::BTreeSet;
+use std::cell::Cell;
 use std::sync::Arc;
 
+use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::logical_expr::{Expr as PlanExpr, Join, JoinType, LogicalPlan};
-use wayleave_connector_api::{Expr, JoinKind, KeySlot, Relation, Scheme};
+use wayleave_connector_api::{Dialect, Expr, JoinKind, KeyDisclosure, KeySlot, Relation, Scan, Scheme};
 
-use super::fragment_exec::without_key_slots;
-use super::lineage::disclosing_agencies;
-use super::node::{FragmentNode, KeyedJoinNode, Side};
+use super::lineage::{Disclosing, disclosing};
+use super::node::{FragmentNode, KeyedJoinNode, SentColumn, Side};
 use super::piece::{column_of, subject_scheme};
 
 /// A plan in which one fragment waits for keys.
@@ -19,9 +19,11 @@ pub(super) struct Waiting {
     pub plan: LogicalPlan,
     /// The id of that fragment.
     pub fragment: u64,
+    /// The number of its key slot.
+    pub number: u32,
     pub agency: String,
-    /// The agencies whose keys it may be told.
-    pub discloses: BTreeSet<String>,
+    /// Whose keys it may be told, and as what.
+    pub disclosing: Disclosing,
 }
 
 /// What is on its way to a scan.
@@ -74,35 +76,55 @@ impl Keys<'_> {
         if node.origins.iter().any(|origin| origin.agency != node.agency.name) {
             return None;
         }
-        let discloses = disclosing_agencies(self.giver, &node.agency.name)?;
+        let disclosing = disclosing(self.giver, &node.agency.name)?;
         let mut node = node.clone();
-        if !place_key_slot(&mut node.fragment.root, position) {
-            return None;
-        }
+        let taken = node.fragment.root.scans().into_iter().filter_map(|scan| scan.keys.as_ref());
+        let number = taken.map(|slot| slot.number.saturating_add(1)).max().unwrap_or(0);
+        let slot = place_key_slot(&mut node.fragment.root, position)?;
+        slot.number = number;
+        slot.disclosure = disclosing.disclosure;
+        can_disclose(slot, node.agency.dialect()).then_some(())?;
         // Several statements' rows come one after the other, each in its own order.
         node.ordering = Vec::new();
-        Some(Waiting { fragment: node.id(), agency: node.agency.name.clone(), plan: node.into_plan(), discloses })
+        Some(Waiting {
+            fragment: node.id(),
+            number,
+            agency: node.agency.name.clone(),
+            plan: node.into_plan(),
+            disclosing,
+        })
     }
 
-    /// Keys that narrow the giver of another keyed join speak through the keys that it gives: its receiver may be told them
-    /// only where their agencies say so. Where they do not, that join is made without.
+    /// Keys that narrow the giver of another keyed join speak through the keys that it gives: its receivers may be told them
+    /// only where their agencies say so, and as what they say. Where they do not, that join is made without.
     fn awaited_in_keyed(&self, keyed: &KeyedJoinNode, position: usize) -> Option<Waiting> {
         let (side, position) = narrowed_side(&keyed.join, position)?;
         let waiting = self.awaited_in(input(&keyed.join, side), position)?;
         let join = with_input(&keyed.join, side, waiting.plan);
-        let plan = if side == keyed.receiver {
-            KeyedJoinNode { join, ..keyed.clone() }.into_plan()
-        } else {
-            match disclosing_agencies(self.giver, &keyed.receives) {
-                Some(more) => {
-                    let discloses = keyed.discloses.union(&more).cloned().collect();
-                    KeyedJoinNode { join, discloses, ..keyed.clone() }.into_plan()
+        if side == keyed.receiver {
+            let plan = KeyedJoinNode { join, ..keyed.clone() }.into_plan();
+            return Some(Waiting { plan, ..waiting });
+        }
+        let mut receiver = input(&join, keyed.receiver).clone();
+        let mut sent = Vec::new();
+        for column in &keyed.sent {
+            // What that receiver gives on in its turn would speak of these keys too.
+            let more = disclosing(self.giver, &column.receives).filter(|_| !gives_on(&receiver, column.slot));
+            let told = more.map(|more| column.told.clone().and(more));
+            let lessened = told.and_then(|told| Some((with_disclosure(&receiver, column, told.disclosure)?, told)));
+            match lessened {
+                Some((plan, told)) => {
+                    receiver = plan;
+                    sent.push(SentColumn { told, ..column.clone() });
                 }
-                None => {
-                    let unkeyed = without_slot(input(&join, keyed.receiver), keyed.slot)?;
-                    LogicalPlan::Join(with_input(&join, keyed.receiver, unkeyed))
-                }
+                None => receiver = without_slot(&receiver, column)?,
             }
+        }
+        let join = with_input(&join, keyed.receiver, receiver);
+        let plan = if sent.is_empty() {
+            LogicalPlan::Join(join)
+        } else {
+            KeyedJoinNode { join, sent, ..keyed.clone() }.into_plan()
         };
         Some(Waiting { plan, ..waiting })
     }
@@ -146,20 +168,77 @@ pub(super) fn with_input(join: &Join, side: Side, plan: LogicalPlan) -> Join {
     join
 }
 
-/// The plan in which this fragment waits for nothing.
-fn without_slot(plan: &LogicalPlan, fragment: u64) -> Option<LogicalPlan> {
-    use datafusion::common::tree_node::{Transformed, TreeNode};
-    let freed = plan.clone().transform_down(|node| {
+/// Whether keys of rows that this fragment brings are sent further on inside a plan.
+fn gives_on(plan: &LogicalPlan, fragment: u64) -> bool {
+    let brings = |plan: &LogicalPlan| {
+        plan.exists(|node| Ok(FragmentNode::of(node).is_some_and(|found| found.id() == fragment))).unwrap_or(true)
+    };
+    plan.exists(|node| Ok(KeyedJoinNode::of(node).is_some_and(|keyed| brings(keyed.giver_plan())))).unwrap_or(true)
+}
+
+/// The plan in which nothing waits for this column's keys.
+fn without_slot(plan: &LogicalPlan, column: &SentColumn) -> Option<LogicalPlan> {
+    with_slot(plan, column, &|_, scan| {
+        scan.keys = None;
+        Some(())
+    })
+}
+
+/// The plan in which this column's keys are awaited as what they may be sent; `None` where they cannot be.
+fn with_disclosure(plan: &LogicalPlan, column: &SentColumn, disclosure: KeyDisclosure) -> Option<LogicalPlan> {
+    with_slot(plan, column, &|dialect, scan| {
+        let slot = scan.keys.as_mut()?;
+        slot.disclosure = disclosure;
+        can_disclose(slot, dialect).then_some(())
+    })
+}
+
+/// The plan with another scan where this column's keys are awaited; `None` where it cannot be changed so.
+fn with_slot(
+    plan: &LogicalPlan,
+    column: &SentColumn,
+    change: &impl Fn(&dyn Dialect, &mut Scan) -> Option<()>,
+) -> Option<LogicalPlan> {
+    let refused = Cell::new(false);
+    let changed = plan.clone().transform_down(|node| {
         Ok(match FragmentNode::of(&node) {
-            Some(found) if found.id() == fragment => {
+            Some(found) if found.id() == column.slot => {
                 let mut found = found.clone();
-                found.fragment.root = without_key_slots(&found.fragment.root);
+                let change = |scan: &mut Scan| {
+                    if change(found.agency.dialect(), scan).is_none() {
+                        refused.set(true);
+                    }
+                };
+                found.fragment.root = with_scan(&found.fragment.root, column.number, &change);
                 Transformed::yes(found.into_plan())
             }
             _ => Transformed::no(node),
         })
     });
-    freed.ok().map(|freed| freed.data)
+    changed.ok().filter(|_| !refused.get()).map(|changed| changed.data)
+}
+
+/// The relation with another scan in the place of the one that has this slot.
+fn with_scan(relation: &Relation, number: u32, change: &impl Fn(&mut Scan)) -> Relation {
+    match relation.clone() {
+        Relation::Scan(mut scan) => {
+            if scan.keys.as_ref().is_some_and(|slot| slot.number == number) {
+                change(&mut scan);
+            }
+            Relation::Scan(scan)
+        }
+        other => other.map_inputs(&|input| with_scan(input, number, change)),
+    }
+}
+
+/// Whether a source takes keys so: pseudonyms it must be able to make of its own.
+fn can_disclose(slot: &KeySlot, dialect: &dyn Dialect) -> bool {
+    match slot.disclosure {
+        KeyDisclosure::Plain => true,
+        KeyDisclosure::Pseudonymised => {
+            slot.format.is_some_and(|format| dialect.in_pseudonyms("x", format, None).is_some())
+        }
+    }
 }
 
 fn named(input: &LogicalPlan, expr: &PlanExpr) -> Option<usize> {
@@ -170,50 +249,50 @@ fn named(input: &LogicalPlan, expr: &PlanExpr) -> Option<usize> {
     }
 }
 
-/// Puts a key slot under an output column, as deep as the scan that the column comes from.
+/// Puts a key slot under an output column, as deep as the scan that the column comes from; `None` where it has no place.
 ///
 /// Only through operations that keep the answer: narrowing a scan by values of this column must be the same as narrowing
 /// the relation's own rows by them. A limit, or the side of an outer join that is filled with NULLs, is no such way.
-fn place_key_slot(relation: &mut Relation, output: usize) -> bool {
+fn place_key_slot(relation: &mut Relation, output: usize) -> Option<&mut KeySlot> {
     match relation {
         Relation::Scan(scan) => {
             if scan.keys.is_some() {
-                return false;
+                return None;
             }
-            let Some(Expr::CanonicalKey { expr, format }) = scan.outputs.get(output) else { return false };
-            let Expr::Column(column) = expr.as_ref() else { return false };
-            scan.keys = Some(KeySlot { column: *column, format: Some(*format) });
-            true
+            let Some(Expr::CanonicalKey { expr, format }) = scan.outputs.get(output) else { return None };
+            let Expr::Column(column) = expr.as_ref() else { return None };
+            let slot = KeySlot { column: *column, format: Some(*format), disclosure: KeyDisclosure::Plain, number: 0 };
+            Some(scan.keys.insert(slot))
         }
         Relation::Filter { input, .. } | Relation::Sort { input, fetch: None, .. } => place_key_slot(input, output),
         Relation::Project { input, exprs } => match exprs.get(output).and_then(column_of) {
             Some(column) => place_key_slot(input, column),
-            None => false,
+            None => None,
         },
         Relation::Join { left, right, kind, .. } => {
             let width = left.outputs().len();
             match kind {
                 JoinKind::Inner | JoinKind::Left if output < width => place_key_slot(left, output),
                 JoinKind::Inner | JoinKind::Right if output >= width => place_key_slot(right, output - width),
-                JoinKind::Inner | JoinKind::Left | JoinKind::Right | JoinKind::Full => false,
+                JoinKind::Inner | JoinKind::Left | JoinKind::Right | JoinKind::Full => None,
             }
         }
         Relation::SemiJoin { left, .. } | Relation::NotIn { left, .. } | Relation::MarkJoin { left, .. } => {
-            output < left.outputs().len() && place_key_slot(left, output)
+            if output < left.outputs().len() { place_key_slot(left, output) } else { None }
         }
         // Whole partitions go or stay.
         Relation::Window { input, calls } => {
             let whole = calls.iter().all(|call| call.partition_by.contains(&Expr::Column(output)));
-            whole && output < input.outputs().len() && place_key_slot(input, output)
+            if whole && output < input.outputs().len() { place_key_slot(input, output) } else { None }
         }
         Relation::Aggregate { input, groups, .. } => match groups.get(output).and_then(column_of) {
             Some(column) => place_key_slot(input, column),
-            None => false,
+            None => None,
         },
         Relation::Sort { .. }
         | Relation::Limit { .. }
         | Relation::GroupingSets { .. }
         | Relation::SetOperation { .. }
-        | Relation::Union { .. } => false,
+        | Relation::Union { .. } => None,
     }
 }

@@ -1,11 +1,11 @@
 //! Where a plan's columns and rows come from: asked before keys of one agency may be sent to another.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::common::{Column, DataFusionError};
 use datafusion::logical_expr::{Expr, JoinType, LogicalPlan};
-use wayleave_connector_api::Scheme;
+use wayleave_connector_api::{KeyDisclosure, Scheme};
 
 use super::node::{FragmentNode, KeyedJoinNode, Origin};
 use super::piece::subject_scheme;
@@ -28,21 +28,37 @@ fn collect_origins(plan: &LogicalPlan, found: &mut Vec<Origin>) -> Result<(), Da
     Ok(())
 }
 
+/// Whose keys a plan's rows would tell of, and as what they may be sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Disclosing {
+    /// Each with the agreements under which it discloses them.
+    pub agencies: BTreeMap<String, BTreeSet<String>>,
+    pub disclosure: KeyDisclosure,
+}
+
+impl Disclosing {
+    pub(super) fn and(mut self, other: Self) -> Self {
+        for (agency, agreements) in other.agencies {
+            self.agencies.entry(agency).or_default().extend(agreements);
+        }
+        Self { disclosure: self.disclosure.min(other.disclosure), ..self }
+    }
+}
+
 /// The agencies whose keys a plan's rows would tell of, where each of them discloses its keys to `receiver`.
 ///
-/// INVARIANT: rows of a join tell of every agency in it, so every one must agree; `None` where one does not.
-pub(super) fn disclosing_agencies(plan: &LogicalPlan, receiver: &str) -> Option<BTreeSet<String>> {
-    let mut agencies = BTreeSet::new();
+/// INVARIANT: rows of a join tell of every agency in it, so every one must agree; `None` where one does not. They are sent as
+/// the most reticent of them says.
+pub(super) fn disclosing(plan: &LogicalPlan, receiver: &str) -> Option<Disclosing> {
+    let mut disclosing = Disclosing { agencies: BTreeMap::new(), disclosure: KeyDisclosure::Plain };
     for origin in origins(plan)? {
         if origin.agency == receiver {
             continue;
         }
-        if !origin.disclose_keys_to.contains(receiver) {
-            return None;
-        }
-        agencies.insert(origin.agency);
+        disclosing.disclosure = disclosing.disclosure.min(*origin.disclose_keys_to.get(receiver)?);
+        disclosing.agencies.entry(origin.agency).or_default().insert(origin.agreement);
     }
-    Some(agencies)
+    Some(disclosing)
 }
 
 /// The scheme of the subject key that a plan's column holds unchanged, if it does.

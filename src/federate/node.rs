@@ -1,16 +1,17 @@
 //! The two logical nodes that federation adds: a fragment of one source, and a join that sends its keys.
 
 use std::cmp::Ordering;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering as Atomic};
 
 use datafusion::common::{DFSchemaRef, DataFusionError, plan_err};
 use datafusion::logical_expr::{Expr, Extension, Join, LogicalPlan, UserDefinedLogicalNodeCore};
-use wayleave_connector_api::{Fragment, NullsOrder, SortDirection};
+use wayleave_connector_api::{Fragment, KeyDisclosure, NullsOrder, SortDirection};
 
 use super::key_slot::Waiting;
+use super::lineage::Disclosing;
 use crate::catalog::Agency;
 
 static NEXT_ID: AtomicU64 = AtomicU64::new(1);
@@ -26,8 +27,8 @@ pub struct Origin {
     /// `schema.table`.
     pub table: String,
     pub agreement: String,
-    /// Agencies to which the agreement lets this table's keys be sent.
-    pub disclose_keys_to: BTreeSet<String>,
+    /// Agencies to which the agreement lets this table's keys be sent, and as what.
+    pub disclose_keys_to: BTreeMap<String, KeyDisclosure>,
     /// Agencies with whose tables the agreement lets this one be joined inside one server.
     pub join_at_source_with: BTreeSet<String>,
 }
@@ -79,9 +80,13 @@ pub struct FragmentNode {
     pub rows: f64,
     /// How much larger than assumed its largest table is, by the source's own statistics.
     pub scale: f64,
+    /// Where it is a join as it stands: rows to expect of its two sides, by the source's statistics.
+    pub sides: Option<[f64; 2]>,
     pub ordering: Vec<OrderedBy>,
     pub origins: Vec<Origin>,
     pub counting: Counting,
+    /// In how many places of the plan it stands, under this one id: it is read once for all of them.
+    pub places: usize,
 }
 
 impl FragmentNode {
@@ -93,9 +98,11 @@ impl FragmentNode {
             schema,
             rows,
             scale: 1.0,
+            sides: None,
             ordering: Vec::new(),
             origins: Vec::new(),
             counting: Counting::Withheld,
+            places: 1,
         }
     }
 
@@ -129,30 +136,69 @@ pub enum Side {
 pub struct KeyedJoinNode {
     pub(super) id: u64,
     pub join: Join,
-    /// The side that receives keys: somewhere in it is the fragment that waits for them.
+    /// The side that receives keys: somewhere in it are the fragments that wait for them.
     pub receiver: Side,
-    /// The id of that [`FragmentNode`].
-    pub slot: u64,
-    /// The agency of that fragment.
-    pub receives: String,
+    /// What is sent; at least one.
+    pub sent: Vec<SentColumn>,
+}
+
+/// A column whose keys one side of a join sends to the other.
+#[derive(Clone, Debug)]
+pub struct SentColumn {
     /// Position in `join.on` of the pair whose values are sent.
     pub pair: usize,
-    /// The agencies whose keys are sent.
-    pub discloses: BTreeSet<String>,
+    /// The id of the [`FragmentNode`] that waits for them.
+    pub slot: u64,
+    /// The number of its key slot.
+    pub number: u32,
+    /// The agency of that fragment.
+    pub receives: String,
+    /// Whose keys are sent, and as what.
+    pub told: Disclosing,
+}
+
+impl SentColumn {
+    pub(super) fn new(pair: usize, waiting: &Waiting) -> Self {
+        Self {
+            pair,
+            slot: waiting.fragment,
+            number: waiting.number,
+            receives: waiting.agency.clone(),
+            told: waiting.disclosing.clone(),
+        }
+    }
+
+    /// In words: `keys of social go to police`.
+    pub fn words(&self) -> String {
+        let to = &self.receives;
+        if self.told.agencies.is_empty() {
+            // What an agency has told may be said to it again.
+            return format!("the first's keys narrow what {to} is asked");
+        }
+        let from: Vec<&str> = self.told.agencies.keys().map(String::as_str).collect();
+        let keys = match self.told.disclosure {
+            KeyDisclosure::Plain => "keys",
+            KeyDisclosure::Pseudonymised => "pseudonymised keys",
+        };
+        format!("{keys} of {} go to {to}", from.join(", "))
+    }
 }
 
 impl KeyedJoinNode {
     /// The join whose side `receiver` already stands over the plan that waits.
-    pub(super) fn new(join: Join, receiver: Side, pair: usize, waiting: &Waiting) -> Self {
-        Self {
-            id: next_id(),
-            join,
-            receiver,
-            slot: waiting.fragment,
-            receives: waiting.agency.clone(),
-            pair,
-            discloses: waiting.discloses.clone(),
+    pub(super) fn new(join: Join, receiver: Side, sent: Vec<SentColumn>) -> Self {
+        Self { id: next_id(), join, receiver, sent }
+    }
+
+    /// What is sent, each thing said once.
+    pub fn words(&self) -> String {
+        let mut words: Vec<String> = Vec::new();
+        for said in self.sent.iter().map(SentColumn::words) {
+            if !words.contains(&said) {
+                words.push(said);
+            }
         }
+        words.join(", ")
     }
 
     pub fn into_plan(self) -> LogicalPlan {
@@ -256,8 +302,7 @@ impl UserDefinedLogicalNodeCore for KeyedJoinNode {
     }
 
     fn fmt_for_explain(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let givers: Vec<&str> = self.discloses.iter().map(String::as_str).collect();
-        write!(f, "KeyedJoin: {}, keys of {}", self.join.join_type, givers.join(", "))
+        write!(f, "KeyedJoin: {}, {}", self.join.join_type, self.words())
     }
 
     fn with_exprs_and_inputs(&self, exprs: Vec<Expr>, inputs: Vec<LogicalPlan>) -> Result<Self, DataFusionError> {

@@ -25,7 +25,7 @@ fn agree(left: &Origin, right: &Origin) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
+    use std::collections::BTreeMap;
 
     use super::*;
 
@@ -34,7 +34,7 @@ mod tests {
             agency: agency.to_owned(),
             table: table.to_owned(),
             agreement: "A".to_owned(),
-            disclose_keys_to: BTreeSet::new(),
+            disclose_keys_to: BTreeMap::new(),
             join_at_source_with: with.iter().map(|&agency| agency.to_owned()).collect(),
         }
     }

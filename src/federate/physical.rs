@@ -13,14 +13,13 @@ use datafusion::logical_expr::{Expr, LogicalPlan, UserDefinedLogicalNode};
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::joins::utils::JoinFilter;
 use datafusion::physical_planner::{DefaultPhysicalPlanner, ExtensionPlanner, PhysicalPlanner};
-use wayleave_connector_api::Audience;
+use wayleave_connector_api::{Audience, KeyDisclosure};
 
 use super::carve::{FederatedPlan, for_each_fragment};
 use super::fragment_exec::FragmentExec;
 use super::keyed_join_exec::{KeyedJoin, KeyedJoinExec};
-use super::lineage::origins;
 use super::node::{Counting, FragmentNode, KeyedJoinNode, Origin, agencies_of};
-use super::proof;
+use super::proof::Prover;
 use crate::error::Error;
 
 /// What one agency will receive.
@@ -33,9 +32,11 @@ pub struct PlannedFragment {
     pub sql: String,
     /// The SQL as the asker may see it.
     pub asker_sql: String,
+    /// What is sent in the place of `sql`, where it is a join that is made here: the SQL of its two sides.
+    pub sides_sql: Vec<String>,
     pub origins: Vec<Origin>,
-    /// Agencies whose keys this fragment receives.
-    pub keys_from: BTreeSet<String>,
+    /// Agencies whose keys this fragment receives, and as what.
+    pub keys_from: BTreeMap<String, KeyDisclosure>,
     /// The agreements under which those agencies' keys are sent, by agency.
     pub keys_under: BTreeMap<String, BTreeSet<String>>,
     pub estimated_rows: f64,
@@ -57,18 +58,24 @@ impl PlannedFragment {
 /// [`Error::Unproven`] where one does not; [`Error::Plan`] where DataFusion cannot plan what stays here.
 pub async fn plan_physical(federated: &FederatedPlan, state: &SessionState) -> Result<Arc<dyn ExecutionPlan>, Error> {
     let failed = |error: DataFusionError| Error::Plan { message: error.strip_backtrace() };
+    prove_fragments(federated)?;
+    let planner = DefaultPhysicalPlanner::with_extension_planners(vec![Arc::new(FederationPlanner)]);
+    planner.create_physical_plan(&federated.plan, state).await.map_err(failed)
+}
+
+fn prove_fragments(federated: &FederatedPlan) -> Result<(), Error> {
+    let prover = Prover::new(&federated.obligations);
     let mut proven = Ok(());
     for_each_fragment(&federated.plan, &mut |node| {
         if proven.is_ok() {
             let exec = FragmentExec::new(node);
-            let mut texts = std::iter::once(exec.sql(Audience::Source)).chain(exec.part_sql());
-            proven = texts.try_for_each(|sql| proof::prove(&sql, &node.agency, &node.origins, &federated.obligations));
+            let whole = std::iter::once(exec.sql(Audience::Source));
+            let mut texts = whole.chain(exec.part_sql()).chain(exec.sides_sql());
+            proven = texts.try_for_each(|sql| prover.prove(&sql, &node.agency, &node.origins));
         }
     })
-    .map_err(failed)?;
-    proven?;
-    let planner = DefaultPhysicalPlanner::with_extension_planners(vec![Arc::new(FederationPlanner)]);
-    planner.create_physical_plan(&federated.plan, state).await.map_err(failed)
+    .map_err(|error| Error::Plan { message: error.strip_backtrace() })?;
+    proven
 }
 
 /// What each agency will receive, in the order of the plan; in a keyed join, the side that is read first comes first.
@@ -89,8 +96,10 @@ fn collect_fragments<'a>(
     found: &mut Vec<PlannedFragment>,
 ) -> Result<(), DataFusionError> {
     if let Some(node) = FragmentNode::of(plan) {
-        let keyed = receiving.iter().find(|keyed| keyed.slot == node.id());
-        found.push(planned_fragment(node, keyed.copied()));
+        // One that stands in several places is one statement.
+        if !found.iter().any(|fragment| fragment.id == node.id()) {
+            found.push(planned_fragment(node, receiving));
+        }
         return Ok(());
     }
     receiving.extend(KeyedJoinNode::of(plan));
@@ -104,13 +113,18 @@ fn collect_fragments<'a>(
     Ok(())
 }
 
-fn planned_fragment(node: &FragmentNode, receives: Option<&KeyedJoinNode>) -> PlannedFragment {
+fn planned_fragment(node: &FragmentNode, receiving: &[&KeyedJoinNode]) -> PlannedFragment {
     let exec = FragmentExec::new(node);
-    let keys_from = receives.map(|keyed| keyed.discloses.clone()).unwrap_or_default();
+    let mut keys_from: BTreeMap<String, KeyDisclosure> = BTreeMap::new();
     let mut keys_under: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
-    for origin in receives.and_then(|keyed| origins(keyed.giver_plan())).unwrap_or_default() {
-        if keys_from.contains(&origin.agency) {
-            keys_under.entry(origin.agency).or_default().insert(origin.agreement);
+    for keyed in receiving {
+        for column in keyed.sent.iter().filter(|column| column.slot == node.id()) {
+            for (agency, agreements) in &column.told.agencies {
+                // Of several the one that tells the most.
+                let told = keys_from.entry(agency.clone()).or_insert(column.told.disclosure);
+                *told = column.told.disclosure.max(*told);
+                keys_under.entry(agency.clone()).or_default().extend(agreements.iter().cloned());
+            }
         }
     }
     PlannedFragment {
@@ -118,6 +132,7 @@ fn planned_fragment(node: &FragmentNode, receives: Option<&KeyedJoinNode>) -> Pl
         agency: node.agency.name.clone(),
         sql: exec.sql(Audience::Source),
         asker_sql: exec.sql(Audience::Asker),
+        sides_sql: exec.sides_sql(),
         origins: node.origins.clone(),
         keys_from,
         keys_under,
@@ -165,12 +180,10 @@ impl ExtensionPlanner for FederationPlanner {
         };
         let join = KeyedJoin {
             receiver_side: keyed.receiver,
-            slot: keyed.slot,
             on,
-            pair: keyed.pair,
             filter,
             join_type: keyed.join.join_type,
-            discloses: keyed.discloses.clone(),
+            sent: keyed.sent.clone(),
             schema: Arc::clone(keyed.join.schema.inner()),
         };
         Ok(Some(Arc::new(KeyedJoinExec::try_new(Arc::clone(giver), Arc::clone(receiver), join)?)))

@@ -52,6 +52,8 @@ pub(super) struct Piece {
     pub rows: f64,
     /// How much larger than assumed its largest table is.
     pub scale: f64,
+    /// Where it is a join as it stands: rows to expect of its left side and of its right side, by the source's statistics.
+    pub sides: Option<[f64; 2]>,
     /// The order of the rows, where the relation's outermost operation sorts.
     pub ordering: Vec<OrderedBy>,
     pub origins: Vec<Origin>,
@@ -130,6 +132,7 @@ impl Piece {
         let fragment = Fragment { root: self.relation, schema: Arc::clone(schema.inner()) };
         let mut node = FragmentNode::new(self.agency, fragment, schema, self.rows);
         node.scale = self.scale;
+        node.sides = self.sides;
         node.ordering = self.ordering;
         node.origins = self.origins;
         node.counting = self.counting;
@@ -220,7 +223,7 @@ fn signed_constants(expr: &PlanExpr) -> PlanExpr {
 }
 
 /// Whether every connector can deliver values of this type, or of the one in which they travel.
-fn is_common(data_type: &DataType) -> bool {
+pub(super) fn is_common(data_type: &DataType) -> bool {
     match data_type {
         DataType::Boolean
         | DataType::UInt8

@@ -4,17 +4,21 @@
 //! The text is parsed again by another parser than our generator, and each base table must stand in a SELECT whose WHERE has
 //! every conjunct that policy demands of it. A table that policy did not name is a refusal too.
 
+use std::cell::RefCell;
+use std::collections::HashMap;
 use std::ops::ControlFlow;
+use std::rc::Rc;
 
 use datafusion::sql::sqlparser::ast::{
-    BinaryOperator, Expr, ObjectName, Query, Select, SetExpr, Statement, TableFactor, Top, TopQuantity, Visit, Visitor,
+    BinaryOperator, Expr, FunctionArg, FunctionArgExpr, ObjectName, Query, Select, SetExpr, Statement, TableFactor,
+    TableFunctionArgs, Top, TopQuantity, Value, Visit, Visitor,
 };
 use datafusion::sql::sqlparser::dialect::{
     Dialect, GenericDialect, MsSqlDialect, MySqlDialect, PostgreSqlDialect, Precedence, SQLiteDialect,
 };
 use datafusion::sql::sqlparser::parser::{Parser, ParserError};
 use datafusion::sql::sqlparser::tokenizer::Token;
-use wayleave_connector_api::TableName;
+use wayleave_connector_api::{AWAITED_KEYS, AWAITED_PSEUDONYMS, TableName};
 
 mod transact_sql;
 
@@ -23,38 +27,69 @@ use crate::catalog::Agency;
 use crate::error::Error;
 use crate::policy::Obligation;
 
-/// Proves one statement.
-///
-/// # Errors
-/// [`Error::Unproven`] naming the table that lacks its policy, or the statement where it cannot be parsed again.
-pub(super) fn prove(sql: &str, agency: &Agency, origins: &[Origin], obligations: &[Obligation]) -> Result<(), Error> {
-    let dialect = parser_for(agency.dialect().name());
-    let unproven = |table: String| Error::Unproven { agency: agency.name.clone(), table };
-    // A place that still waits for keys is empty, which no parser takes: any key will do for the proof.
-    let sql = sql.replace("IN (/* join keys, known when the query runs */)", "IN ('')");
-    let name = agency.dialect().name();
-    if !reads_one_way(name, &sql) || (name == "sqlserver" && !transact_sql::reads_one_way(&sql)) {
-        return Err(unproven("a statement".to_owned()));
+/// The conjuncts of one obligation; `None` where they cannot be parsed.
+type Conjuncts = Option<Rc<Vec<Expr>>>;
+
+/// What policy demands of the statements of one plan, each text of its parsed once.
+#[derive(Debug)]
+pub(super) struct Prover<'a> {
+    obligations: Vec<&'a Obligation>,
+    /// By the position of the obligation and the parser's dialect.
+    parsed: RefCell<HashMap<(usize, String), Conjuncts>>,
+}
+
+impl<'a> Prover<'a> {
+    pub fn new(obligations: &'a [Obligation]) -> Self {
+        let mut distinct: Vec<&Obligation> = Vec::new();
+        for obligation in obligations {
+            if !distinct.contains(&obligation) {
+                distinct.push(obligation);
+            }
+        }
+        Self { obligations: distinct, parsed: RefCell::default() }
     }
-    let statements = Parser::parse_sql(dialect.as_ref(), &sql).map_err(|_| unproven("a statement".to_owned()))?;
-    let [Statement::Query(query)] = statements.as_slice() else { return Err(unproven("a statement".to_owned())) };
-    let demanded = obligations
-        .iter()
-        .filter(|obligation| is_owed(obligation, agency, origins))
-        .map(|obligation| {
-            let conjuncts = obligation
-                .conjuncts
-                .iter()
-                .map(|conjunct| {
-                    let mut parser = Parser::new(dialect.as_ref()).try_with_sql(conjunct).ok()?;
-                    parser.parse_expr().ok()
-                })
-                .collect::<Option<Vec<_>>>()
-                .ok_or_else(|| unproven(obligation.table.to_string()))?;
-            Ok(Demand { table: &obligation.table, conjuncts })
-        })
-        .collect::<Result<Vec<_>, Error>>()?;
-    check_query(query, &demanded).map_err(unproven)
+
+    /// Proves one statement.
+    ///
+    /// # Errors
+    /// [`Error::Unproven`] naming the table that lacks its policy, or the statement where it cannot be parsed again.
+    pub fn prove(&self, sql: &str, agency: &Agency, origins: &[Origin]) -> Result<(), Error> {
+        let dialect = parser_for(agency.dialect().name());
+        let unproven = |table: String| Error::Unproven { agency: agency.name.clone(), table };
+        // A place that still waits for keys is empty, which no parser takes: any key will do for the proof.
+        let awaited = [AWAITED_KEYS, AWAITED_PSEUDONYMS].map(|comment| format!("IN ({comment})"));
+        let sql = awaited.iter().fold(sql.to_owned(), |sql, place| sql.replace(place, "IN ('')"));
+        let name = agency.dialect().name();
+        if !reads_one_way(name, &sql) || (name == "sqlserver" && !transact_sql::reads_one_way(&sql)) {
+            return Err(unproven("a statement".to_owned()));
+        }
+        let statements = Parser::parse_sql(dialect.as_ref(), &sql).map_err(|_| unproven("a statement".to_owned()))?;
+        let [Statement::Query(query)] = statements.as_slice() else { return Err(unproven("a statement".to_owned())) };
+        let demanded = self
+            .obligations
+            .iter()
+            .enumerate()
+            .filter(|(_, obligation)| is_owed(obligation, agency, origins))
+            .map(|(position, obligation)| {
+                let conjuncts = self.conjuncts(position, obligation, name, dialect.as_ref());
+                let conjuncts = conjuncts.ok_or_else(|| unproven(obligation.table.to_string()))?;
+                Ok(Demand { table: &obligation.table, conjuncts })
+            })
+            .collect::<Result<Vec<_>, Error>>()?;
+        let long_lists = if name == "sqlite" { LongLists::JsonEach } else { LongLists::Plain };
+        check_query(query, &Demands { tables: demanded, long_lists }).map_err(unproven)
+    }
+
+    fn conjuncts(&self, position: usize, obligation: &Obligation, name: &str, dialect: &dyn Dialect) -> Conjuncts {
+        let parse = || {
+            let parse = |conjunct: &String| {
+                let mut parser = Parser::new(dialect).try_with_sql(conjunct).ok()?;
+                parser.parse_expr().ok()
+            };
+            obligation.conjuncts.iter().map(parse).collect::<Option<Vec<_>>>().map(Rc::new)
+        };
+        self.parsed.borrow_mut().entry((position, name.to_owned())).or_insert_with(parse).clone()
+    }
 }
 
 /// Whether a statement owes this to policy. One that reads several agencies' tables owes each table what its own agency's
@@ -147,12 +182,26 @@ impl Dialect for SqliteSql {
     }
 }
 
-struct Demand<'a> {
-    table: &'a TableName,
-    conjuncts: Vec<Expr>,
+/// What a statement has to show.
+struct Demands<'a> {
+    tables: Vec<Demand<'a>>,
+    long_lists: LongLists,
 }
 
-fn check_query(query: &Query, demanded: &[Demand<'_>]) -> Result<(), String> {
+/// How a dialect writes a list of many constants.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum LongLists {
+    Plain,
+    /// SQLite's `json_each('[…]')`.
+    JsonEach,
+}
+
+struct Demand<'a> {
+    table: &'a TableName,
+    conjuncts: Rc<Vec<Expr>>,
+}
+
+fn check_query(query: &Query, demanded: &Demands<'_>) -> Result<(), String> {
     if query.with.is_some() {
         return Err("a named subquery".to_owned());
     }
@@ -167,7 +216,7 @@ fn check_query(query: &Query, demanded: &[Demand<'_>]) -> Result<(), String> {
     around.result()
 }
 
-fn check_set(body: &SetExpr, demanded: &[Demand<'_>]) -> Result<(), String> {
+fn check_set(body: &SetExpr, demanded: &Demands<'_>) -> Result<(), String> {
     match body {
         SetExpr::Select(select) => check_select(select, demanded),
         SetExpr::Query(query) => check_query(query, demanded),
@@ -179,7 +228,7 @@ fn check_set(body: &SetExpr, demanded: &[Demand<'_>]) -> Result<(), String> {
     }
 }
 
-fn check_select(select: &Select, demanded: &[Demand<'_>]) -> Result<(), String> {
+fn check_select(select: &Select, demanded: &Demands<'_>) -> Result<(), String> {
     if has_unknown_clause(select) {
         return Err("an unknown clause".to_owned());
     }
@@ -192,6 +241,7 @@ fn check_select(select: &Select, demanded: &[Demand<'_>]) -> Result<(), String> 
         for factor in std::iter::once(&item.relation).chain(item.joins.iter().map(|join| &join.relation)) {
             match factor {
                 TableFactor::Derived { subquery, .. } => check_query(subquery, demanded)?,
+                list if demanded.long_lists == LongLists::JsonEach && is_list_of_constants(list) => {}
                 TableFactor::Table { name, alias, .. } => {
                     let table = base_table(name).ok_or_else(|| name.to_string())?;
                     // Policy's conjuncts speak of the one table `b`: a second item could make them speak of another.
@@ -201,6 +251,7 @@ fn check_select(select: &Select, demanded: &[Demand<'_>]) -> Result<(), String> 
                     }
                     // One table may be released under one agreement and read as a register too: any full set will do.
                     let held = demanded
+                        .tables
                         .iter()
                         .filter(|demand| *demand.table == table)
                         .find(|demand| demand.conjuncts.iter().all(|demanded| conjuncts.contains(&demanded)))
@@ -255,20 +306,20 @@ fn is_a_number_of_rows(top: &Top) -> bool {
     is_number && !top.percent && !top.with_ties
 }
 
-fn check_subqueries(expr: &Expr, demanded: &[Demand<'_>]) -> Result<(), String> {
+fn check_subqueries(expr: &Expr, demanded: &Demands<'_>) -> Result<(), String> {
     let mut visitor = Subqueries::new(demanded);
     let _ = expr.visit(&mut visitor);
     visitor.result()
 }
 
 struct Subqueries<'a> {
-    demanded: &'a [Demand<'a>],
+    demanded: &'a Demands<'a>,
     depth: usize,
     failure: Option<String>,
 }
 
 impl<'a> Subqueries<'a> {
-    fn new(demanded: &'a [Demand<'a>]) -> Self {
+    fn new(demanded: &'a Demands<'a>) -> Self {
         Self { demanded, depth: 0, failure: None }
     }
 
@@ -308,6 +359,16 @@ fn split<'a>(expr: &'a Expr, conjuncts: &mut Vec<&'a Expr>) {
     }
 }
 
+/// `json_each` over one text that stands there: it reads no table.
+fn is_list_of_constants(factor: &TableFactor) -> bool {
+    let TableFactor::Table { name, alias: None, args: Some(TableFunctionArgs { args, settings: None }), .. } = factor
+    else {
+        return false;
+    };
+    let [FunctionArg::Unnamed(FunctionArgExpr::Expr(Expr::Value(list)))] = args.as_slice() else { return false };
+    name.to_string() == "json_each" && matches!(list.value, Value::SingleQuotedString(_))
+}
+
 fn base_table(name: &ObjectName) -> Option<TableName> {
     let [schema, table] = name.0.as_slice() else { return None };
     Some(TableName::new(schema.as_ident()?.value.clone(), table.as_ident()?.value.clone()))
@@ -320,14 +381,18 @@ mod tests {
 
     use datafusion::arrow::datatypes::{DataType, Field, Schema};
     use wayleave_connector_api::{
-        Collation, Column, ColumnType, Connector, Divisible, Fragment, Relation, Scan, ScanReason, Slice,
-        render_policy_conjuncts,
+        Audience, Collation, Column, ColumnType, Connector, Divisible, Form, Fragment, KeyDisclosure, KeyFormat,
+        KeySlot, Relation, Scan, ScanReason, Scheme, Slice, render_fragment, render_policy_conjuncts,
     };
     use wayleave_connector_mysql::{MysqlConnector, MysqlOptions};
     use wayleave_connector_postgres::{PostgresConnector, PostgresOptions, TlsMode};
     use wayleave_connector_sqlite::{SqliteConnector, SqliteOptions};
 
     use super::*;
+
+    fn prove(sql: &str, agency: &Agency, origins: &[Origin], obligations: &[Obligation]) -> Result<(), Error> {
+        Prover::new(obligations).prove(sql, agency, origins)
+    }
 
     /// `patients` must carry two conjuncts, the register `consents` one.
     fn proven(sql: &str) -> bool {
@@ -358,7 +423,7 @@ mod tests {
             agency: agency.to_owned(),
             table: format!("main.{table}"),
             agreement: "A".to_owned(),
-            disclose_keys_to: std::collections::BTreeSet::new(),
+            disclose_keys_to: BTreeMap::new(),
             join_at_source_with: std::collections::BTreeSet::new(),
         };
         let obligations = [
@@ -538,6 +603,23 @@ mod tests {
                 text("x"),
             ),
         ]);
+        // A register that is asked by its distinct keys.
+        let probe = wayleave_connector_api::Probe {
+            table: TableName::new("main", "regi`ster"),
+            columns: columns.clone(),
+            predicates: vec![
+                Expr::equal(
+                    key(Form::Hyphenated),
+                    Expr::CanonicalKey {
+                        expr: Box::new(Expr::Outer(0)),
+                        format: KeyFormat { scheme: Scheme::NhsNumber, form: Form::Spaced, assured: false },
+                    },
+                ),
+                Expr::Column(1),
+            ],
+        };
+        let existence = wayleave_connector_api::Existence::Forbidden;
+        policy.push(Expr::Exists { probe: Box::new(probe), existence });
         let scan = |policy: Vec<Expr>| Scan {
             table: TableName::new("main", "pati`ents"),
             columns: columns.clone(),
@@ -583,6 +665,84 @@ mod tests {
         ] {
             assert!(!bare(&format!("{plain}{added}")), "{added}");
         }
+    }
+
+    /// Where keys or their pseudonyms narrow a scan, before and after they are known.
+    #[test]
+    fn keys_and_pseudonyms_narrow_what_policy_leaves_and_nothing_else() {
+        let text = |name: &str| Column {
+            name: name.to_owned(),
+            source_type: "text".to_owned(),
+            column_type: ColumnType::Readable(DataType::Utf8),
+            nullable: true,
+            collation: Collation::Binary,
+        };
+        let postgres = PostgresOptions {
+            url: "postgres://nobody@localhost/none".to_owned(),
+            tls: TlsMode::Disable,
+            ca_file: None,
+            max_connections: 1,
+            connect_timeout_ms: 1,
+            statement_timeout_ms: 1,
+            scan_connections: 1,
+            divide_from_bytes: 1,
+        };
+        let sqlite = SqliteOptions { path: "none.db".into(), max_connections: 1, statement_timeout_ms: 1 };
+        let connectors: [Arc<dyn Connector>; 2] =
+            [Arc::new(PostgresConnector::new(postgres).unwrap()), Arc::new(SqliteConnector::new(sqlite))];
+        for connector in connectors {
+            for (scheme, assured) in [(Scheme::NhsNumber, false), (Scheme::NhsNumber, true), (Scheme::Opaque, false)] {
+                for disclosure in [KeyDisclosure::Plain, KeyDisclosure::Pseudonymised] {
+                    let format = KeyFormat { scheme, form: Form::Spaced, assured };
+                    let scan = Scan {
+                        table: TableName::new("public", "patients"),
+                        columns: vec![text("nhs"), text("shared")],
+                        outputs: vec![wayleave_connector_api::Expr::Column(0)],
+                        policy: vec![wayleave_connector_api::Expr::equal(
+                            wayleave_connector_api::Expr::Column(1),
+                            wayleave_connector_api::Expr::text("yes"),
+                        )],
+                        lookups: Vec::new(),
+                        keys: Some(KeySlot { column: 0, format: Some(format), disclosure, number: 0 }),
+                        reason: ScanReason::Released { agreement: "A".to_owned() },
+                    };
+                    let conjuncts = render_policy_conjuncts(connector.dialect(), &scan);
+                    let obligation = Obligation { agency: "health".to_owned(), table: scan.table.clone(), conjuncts };
+                    let agency = Agency::new("health", None, Arc::clone(&connector), BTreeMap::new());
+                    let schema = Arc::new(Schema::new(vec![Field::new("nhs", DataType::Utf8, true)]));
+                    let keys: Vec<String> = (0..100).map(|key| format!("{key:064}")).collect();
+                    for (known, policy) in [(None, true), (Some(keys.as_slice()), true), (None, false)] {
+                        let mut scan = scan.clone();
+                        if !policy {
+                            scan.policy.clear();
+                        }
+                        let fragment = Fragment { root: Relation::Scan(Box::new(scan)), schema: Arc::clone(&schema) };
+                        let sql = render_fragment(connector.dialect(), &fragment, known, Audience::Source);
+                        let proven = prove(&sql, &agency, &[], std::slice::from_ref(&obligation)).is_ok();
+                        assert_eq!(proven, policy, "{disclosure:?}: {sql}");
+                        let weakened =
+                            sql.replace("= 'yes') AND", "= 'yes') OR").replace("'yes'::text) AND", "'yes'::text) OR");
+                        assert_eq!(weakened != sql, policy, "{sql}");
+                        assert!(
+                            prove(&weakened, &agency, &[], std::slice::from_ref(&obligation)).is_err(),
+                            "{weakened}"
+                        );
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_long_list_is_one_text_and_no_table() {
+        let listed = |call: &str| format!(r#""b"."k" IN (SELECT value FROM {call})"#);
+        let with = |call: &str| scan(&[r#"(NOT "b"."deceased")"#, CONSENT, &listed(call)]);
+        assert!(proven(&with(r#"json_each('["1","2"]')"#)));
+        // Anything but a text that stands there might read what policy does not release.
+        assert!(!proven(&with(r#"json_each("b"."k")"#)));
+        assert!(!proven(&with(r#"json_each((SELECT "k" FROM "main"."patients"))"#)));
+        assert!(!proven(&with("json_tree('[1]')")));
+        assert!(!proven(&scan(&[CONSENT, &listed("json_each('[1]')")])));
     }
 
     #[test]

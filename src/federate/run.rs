@@ -5,8 +5,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, OnceLock};
 use std::time::Duration;
 
+use wayleave_connector_api::KeyDisclosure;
+
 use super::meter::{Measured, Meter};
-use super::node::Counting;
 
 /// Keys that a run sent from some agencies to another.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,6 +16,7 @@ pub struct Disclosed {
     pub to: String,
     /// Distinct keys.
     pub keys: u64,
+    pub disclosure: KeyDisclosure,
 }
 
 /// Shared by every operator of one running query; reachable from the task's configuration.
@@ -22,7 +24,6 @@ pub struct Disclosed {
 pub struct QueryRun {
     pub query_id: String,
     rows: Mutex<BTreeMap<String, u64>>,
-    shown: Mutex<BTreeMap<String, u64>>,
     disclosed: Mutex<Vec<Disclosed>>,
     statements: AtomicU64,
     /// By the fragment's id.
@@ -36,17 +37,11 @@ impl QueryRun {
         Self { query_id: query_id.into(), ..Self::default() }
     }
 
-    pub fn add_rows(&self, agency: &str, count: usize, counting: Counting) {
+    pub fn add_rows(&self, agency: &str, count: usize) {
         let count = u64::try_from(count).unwrap_or(u64::MAX);
-        let add = |rows: &Mutex<BTreeMap<String, u64>>| {
-            let mut rows = lock(rows);
-            let total = rows.entry(agency.to_owned()).or_default();
-            *total = total.saturating_add(count);
-        };
-        add(&self.rows);
-        if counting == Counting::Shown {
-            add(&self.shown);
-        }
+        let mut rows = lock(&self.rows);
+        let total = rows.entry(agency.to_owned()).or_default();
+        *total = total.saturating_add(count);
     }
 
     /// A statement of a fragment is about to be sent.
@@ -95,11 +90,6 @@ impl QueryRun {
 
     pub(super) fn meter(&self, fragment: u64, note: impl FnOnce(&mut Meter)) {
         note(lock(&self.meters).entry(fragment).or_default());
-    }
-
-    /// Rows read so far by agency, of those fragments whose rows are all released: what the asker may be shown.
-    pub fn shown_rows(&self) -> Vec<(String, u64)> {
-        lock(&self.shown).iter().map(|(agency, rows)| (agency.clone(), *rows)).collect()
     }
 
     /// Rows read so far, by agency: for the audit record.

@@ -13,10 +13,10 @@ use wayleave_connector_api::{
     WindowCall, WindowFunction,
 };
 
-use super::carve::{Carver, all, exact, unaliased};
+use super::carve::{Carver, all, exact};
 use super::kept::written;
 use super::piece::{Carved, Piece, at_source};
-use crate::expression::KeptHere;
+use crate::expression::{KeptHere, unaliased};
 
 impl Carver {
     pub(super) fn window(&self, window: &Window) -> Result<Carved, DataFusionError> {

@@ -8,6 +8,7 @@
 //! and others, *Statistical Disclosure Control*, 2012, chapters 4 and 5). It does not stop differencing over many queries:
 //! the audit log shows those.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use datafusion::arrow::datatypes::DataType;
@@ -24,7 +25,7 @@ use datafusion::logical_expr::{
 
 use super::ReleasedTable;
 use crate::error::Error;
-use crate::expression::cannot_fail;
+use crate::expression::{cannot_fail, unaliased};
 use crate::policy::files::Agreement;
 
 /// Applies the output rules of every released relation in the plan; a plan without any comes back as it is.
@@ -35,7 +36,14 @@ use crate::policy::files::Agreement;
 pub(super) fn apply_output_rules(plan: LogicalPlan) -> Result<LogicalPlan, Error> {
     let Some(rule) = Rule::of(&plan)? else { return Ok(plan) };
     let mut persons = 0;
-    rule.above(&plan, &mut persons)
+    rule.above(&plan, &Positions::new(), &mut persons)
+}
+
+/// Columns of a plan, by where they stand in its schema.
+type Positions = BTreeSet<usize>;
+
+fn positions(expr: &Expr, schema: &DFSchema) -> Positions {
+    expr.column_refs().into_iter().filter_map(|column| schema.maybe_index_of_column(column)).collect()
 }
 
 /// The strictest of the rules that a plan falls under.
@@ -80,19 +88,30 @@ impl Rule {
     }
 
     /// What stands between the answer and its aggregate: only operations on whole groups.
-    fn above(&self, plan: &LogicalPlan, persons: &mut usize) -> Result<LogicalPlan, Error> {
+    ///
+    /// `tested` are the plan's columns that conditions above it speak of. An optimizer writes a condition on a computed
+    /// column in terms of the columns below, and evaluates it beside our own filter, on groups that are withheld, or even on
+    /// single rows.
+    fn above(&self, plan: &LogicalPlan, tested: &Positions, persons: &mut usize) -> Result<LogicalPlan, Error> {
         let rebuilt =
             |input: LogicalPlan| plan.with_new_exprs(plan.expressions(), vec![input]).map_err(|e| Self::failed(&e));
         match plan {
-            LogicalPlan::Projection(projection) => rebuilt(self.above(&projection.input, persons)?),
-            LogicalPlan::Filter(filter) => {
-                // An optimizer may evaluate this beside our own filter, on groups that are withheld.
-                self.check_cannot_fail(&filter.predicate, filter.input.schema())?;
-                rebuilt(self.above(&filter.input, persons)?)
+            LogicalPlan::Projection(projection) => {
+                let mut below = Positions::new();
+                for expr in tested.iter().filter_map(|position| projection.expr.get(*position)) {
+                    self.check_cannot_fail(expr, projection.input.schema())?;
+                    below.extend(positions(expr, projection.input.schema()));
+                }
+                rebuilt(self.above(&projection.input, &below, persons)?)
             }
-            LogicalPlan::Sort(sort) => rebuilt(self.above(&sort.input, persons)?),
-            LogicalPlan::Limit(limit) => rebuilt(self.above(&limit.input, persons)?),
-            LogicalPlan::SubqueryAlias(alias) => rebuilt(self.above(&alias.input, persons)?),
+            LogicalPlan::Filter(filter) => {
+                self.check_cannot_fail(&filter.predicate, filter.input.schema())?;
+                let tested = tested.union(&positions(&filter.predicate, filter.input.schema())).copied().collect();
+                rebuilt(self.above(&filter.input, &tested, persons)?)
+            }
+            LogicalPlan::Sort(sort) => rebuilt(self.above(&sort.input, tested, persons)?),
+            LogicalPlan::Limit(limit) => rebuilt(self.above(&limit.input, tested, persons)?),
+            LogicalPlan::SubqueryAlias(alias) => rebuilt(self.above(&alias.input, tested, persons)?),
             LogicalPlan::Aggregate(aggregate) => {
                 let released = self.aggregate(aggregate, persons)?;
                 if *persons != self.tables {
@@ -326,13 +345,6 @@ fn agreement_of(plan: &LogicalPlan) -> Option<Arc<Agreement>> {
     let LogicalPlan::TableScan(scan) = plan else { return None };
     let provider = source_as_provider(&scan.source).ok()?;
     provider.downcast_ref::<ReleasedTable>().map(|table| Arc::clone(&table.agreement))
-}
-
-fn unaliased(expr: &Expr) -> &Expr {
-    match expr {
-        Expr::Alias(alias) => unaliased(&alias.expr),
-        other => other,
-    }
 }
 
 fn is_count(call: Option<&Expr>) -> bool {

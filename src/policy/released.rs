@@ -4,7 +4,7 @@
 //! columns and nothing else. To DataFusion it is a leaf: no optimizer rule can see, reorder or remove what policy demands.
 //! It takes the user's predicates that a source may evaluate beside the consent predicate, and no others.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -43,8 +43,8 @@ pub struct ReleasedTable {
     pub subject: Option<Subject>,
     /// Consent kept in another agency's register.
     pub elsewhere: Vec<ElsewhereCheck>,
-    /// Agencies to which this table's subject keys may be sent.
-    pub disclose_keys_to: BTreeSet<String>,
+    /// Agencies to which this table's subject keys may be sent, and as what.
+    pub disclose_keys_to: BTreeMap<String, source::KeyDisclosure>,
     /// Agencies whose tables may be joined with this one inside one server.
     pub join_at_source_with: BTreeSet<String>,
     pub row_estimate: Option<u64>,

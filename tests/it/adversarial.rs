@@ -11,6 +11,7 @@ use serde::Deserialize;
 
 use wayleave::session::Session;
 
+use crate::differential::disclosing_all_keys_as_pseudonyms;
 use crate::harness::{Backend, World};
 
 /// What no session may ever be told, whatever it asks.
@@ -148,8 +149,8 @@ fn twins() -> Vec<Twin> {
     read.twin
 }
 
-async fn twin_world(backend: Backend, twin: &Twin) -> World {
-    let world = World::new(backend).await;
+async fn twin_world(backend: Backend, twin: &Twin, policies: fn(&Path)) -> World {
+    let world = World::with_policies(backend, policies).await;
     let edits =
         [("health", &twin.health), ("social", &twin.social), ("housing", &twin.housing), ("police", &twin.police)];
     for (agency, sql) in edits {
@@ -185,14 +186,14 @@ fn faults(case: &Case, told: &Told, never: &[String]) -> Vec<String> {
     faults
 }
 
-async fn attack(backend: Backend) {
+async fn attack(backend: Backend, policies: fn(&Path)) {
     let mut by_session: BTreeMap<String, Vec<Case>> = BTreeMap::new();
     for case in cases() {
         by_session.entry(case.session.clone()).or_default().push(case);
     }
     let count: usize = by_session.values().map(Vec::len).sum();
     assert!(count >= 60, "{count} cases");
-    let base = World::new(backend).await;
+    let base = World::with_policies(backend, policies).await;
     let mut failures = Vec::new();
     let mut comparisons = 0;
     for (name, cases) in &by_session {
@@ -217,7 +218,7 @@ async fn attack(backend: Backend) {
             answers.push(told);
         }
         for twin in &twins {
-            let world = twin_world(backend, twin).await;
+            let world = twin_world(backend, twin, policies).await;
             for (case, answer) in cases.iter().zip(&answers) {
                 comparisons += 1;
                 let other = told(&world, &session, &case.sql).await;
@@ -234,12 +235,20 @@ async fn attack(backend: Backend) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_withheld_is_told_on_sqlite() {
-    attack(Backend::Sqlite).await;
+    attack(Backend::Sqlite, |_| {}).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_withheld_is_told_on_postgres() {
-    attack(Backend::Postgres).await;
+    attack(Backend::Postgres, |_| {}).await;
+}
+
+/// The same where every agency discloses its keys to every other as pseudonyms.
+#[tokio::test(flavor = "multi_thread")]
+async fn pseudonyms_tell_nothing_that_is_withheld() {
+    for backend in Backend::ALL {
+        attack(backend, disclosing_all_keys_as_pseudonyms).await;
+    }
 }
 
 #[test]
@@ -338,7 +347,7 @@ async fn progress_does_not_tell_who_has_refused() {
             let answer = world.engine.query(&session, &sql).await.unwrap();
             let progress = std::sync::Arc::clone(&answer.progress);
             assert!(crate::harness::rows_of(answer).await.unwrap().is_empty());
-            told.push(progress.rows().into_iter().filter(|(_, rows)| *rows > 0).collect::<Vec<_>>());
+            told.push(progress.returned());
         }
         assert_eq!(told[0], told[1], "{backend:?}");
     }

@@ -24,11 +24,22 @@ const TABLES: [(&str, &str, &str, &str); 4] = [
 const SESSION: &str = "safeguarding_lead";
 
 /// The agreement of [`SESSION`], in which these agencies disclose their keys to those.
-fn disclosing(pairs: &[(&str, &[&str])]) -> impl FnOnce(&Path) {
-    let pairs: Vec<(String, Vec<String>)> = pairs
-        .iter()
-        .map(|(from, to)| ((*from).to_owned(), to.iter().map(|&agency| agency.to_owned()).collect()))
-        .collect();
+fn disclosing(pairs: &[(&str, &[&str])]) -> impl FnOnce(&Path) + use<> {
+    let list = |to: &[&str]| format!("{to:?}");
+    as_written(pairs.iter().map(|(from, to)| ((*from).to_owned(), list(to))).collect())
+}
+
+/// The same with pseudonyms in the keys' place.
+fn pseudonymising(pairs: &[(&str, &[&str])]) -> impl FnOnce(&Path) + use<> {
+    let table = |to: &[&str]| {
+        let entries: Vec<String> = to.iter().map(|agency| format!("{agency} = \"pseudonymised\"")).collect();
+        format!("{{ {} }}", entries.join(", "))
+    };
+    as_written(pairs.iter().map(|(from, to)| ((*from).to_owned(), table(to))).collect())
+}
+
+/// The same with what each agency's shares say in TOML.
+fn as_written(pairs: Vec<(String, String)>) -> impl FnOnce(&Path) + use<> {
     move |policies| {
         let file = policies.join("agreements/safeguarding.toml");
         let text = std::fs::read_to_string(&file).unwrap();
@@ -38,7 +49,7 @@ fn disclosing(pairs: &[(&str, &[&str])]) -> impl FnOnce(&Path) {
             edited.push('\n');
             let from = line.strip_prefix("table = \"").and_then(|table| table.split('.').next());
             if let Some((_, to)) = pairs.iter().find(|(agency, _)| Some(agency.as_str()) == from) {
-                let _ = writeln!(edited, "disclose_keys_to = {to:?}");
+                let _ = writeln!(edited, "disclose_keys_to = {to}");
             }
         }
         std::fs::write(file, edited).unwrap();
@@ -214,8 +225,46 @@ async fn keys_of_a_register_go_nowhere() {
     }
 }
 
+/// Social care's clients are checked against two registers, of health and of police. The keys of health's patients narrow the
+/// scan below both checks: one row leaves social care, where all that the agreement shares leave it without keys.
+#[tokio::test(flavor = "multi_thread")]
+async fn keys_go_below_the_check_of_a_register_that_a_third_agency_keeps() {
+    let silent = |policies: &Path| {
+        for entry in std::fs::read_dir(policies.join("agreements")).unwrap() {
+            let file = entry.unwrap().path();
+            let text = std::fs::read_to_string(&file).unwrap();
+            let kept = text.lines().filter(|line| !line.starts_with("disclose_keys_to"));
+            std::fs::write(&file, kept.collect::<Vec<_>>().join("\n")).unwrap();
+        }
+    };
+    let sql = "SELECT p.name, c.client_id FROM health.main.patients p JOIN social.main.clients c \
+               ON c.nhs_number = p.nhs_number WHERE p.patient_id = 111";
+    for backend in Backend::ALL {
+        let (with, without) = (World::new(backend).await, World::with_policies(backend, silent).await);
+        let mut answers = Vec::new();
+        let mut read = Vec::new();
+        for world in [&with, &without] {
+            make_large(world, "social", "clients").await;
+            let (rows, _, fragments) = world.answer(&world.session("coordinator"), sql).await.unwrap();
+            answers.push(rows);
+            let outcome = last(&world.audit_directory(), "outcome");
+            let rows_read = outcome["rows_read"].as_array().unwrap();
+            let social = rows_read.iter().find(|read| read["agency"] == "social").unwrap();
+            read.push((receivers(&fragments), outcome["keys_disclosed"].clone(), social["rows"].as_u64().unwrap()));
+        }
+        assert_eq!(answers[0].len(), 1, "{backend:?}");
+        assert_eq!(answers[0][0][1], "C11", "{backend:?}");
+        assert_eq!(answers[0], answers[1], "{backend:?}");
+        let told = BTreeSet::from([("health".to_owned(), "social".to_owned())]);
+        let sent = serde_json::json!([{ "from": ["health"], "to": "social", "keys": 1 }]);
+        assert_eq!(read[0], (told, sent, 1), "{backend:?}");
+        assert_eq!((&read[1].0, &read[1].1), (&BTreeSet::new(), &serde_json::json!([])), "{backend:?}");
+        assert!(read[1].2 > 1, "{backend:?}: {read:?}");
+    }
+}
+
 /// A world of files in which the police have a PostgreSQL server of their own, whose log holds every statement.
-async fn logged_police(pairs: &[(&str, &[&str])]) -> (World, PostgresServer) {
+async fn logged_police(edit: impl FnOnce(&Path)) -> (World, PostgresServer) {
     let server = PostgresServer::start().unwrap();
     server.create_database("police").await.unwrap();
     let seed = std::fs::read_to_string(seed_directory().join("police.sql")).unwrap();
@@ -225,7 +274,6 @@ async fn logged_police(pairs: &[(&str, &[&str])]) -> (World, PostgresServer) {
     server.execute("postgres", "ALTER SYSTEM SET log_statement = 'all'").await.unwrap();
     server.execute("postgres", "SELECT pg_reload_conf()").await.unwrap();
     let url = server.url("police");
-    let edit = disclosing(pairs);
     let world = World::with_policies(Backend::Sqlite, move |policies| {
         edit(policies);
         let file = policies.parent().unwrap().join("wayleave.toml");
@@ -254,7 +302,7 @@ const SOCIAL_TO_POLICE: &str = "SELECT q.person_id FROM social.main.clients c JO
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_receives_the_keys_it_may_have() {
-    let (world, server) = logged_police(&[("social", &["police"])]).await;
+    let (world, server) = logged_police(disclosing(&[("social", &["police"])])).await;
     let session = world.session(SESSION);
     assert_eq!(world.rows(&session, SOCIAL_TO_POLICE).await.unwrap(), [["2"]]);
     let statements = received(&server);
@@ -279,7 +327,7 @@ async fn a_server_receives_the_keys_it_may_have() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_receives_no_key_it_may_not_have() {
-    let (world, server) = logged_police(&[("police", &["social"])]).await;
+    let (world, server) = logged_police(disclosing(&[("police", &["social"])])).await;
     let session = world.session(SESSION);
     for sql in [
         SOCIAL_TO_POLICE,
@@ -303,10 +351,153 @@ async fn a_server_receives_no_key_it_may_not_have() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_receives_pseudonyms_in_the_place_of_keys() {
+    let (world, server) = logged_police(pseudonymising(&[("social", &["police"])])).await;
+    let session = world.session(SESSION);
+    let some = "SELECT c.client_id, q.person_id FROM social.main.clients c JOIN police.main.persons q \
+                ON q.nhs_number = c.nhs_number WHERE c.client_id IN ('C01', 'C02', 'C92')";
+    let (mut rows, _, fragments) = world.answer(&session, some).await.unwrap();
+    rows.sort();
+    assert_eq!(rows, [["C01", "1"], ["C02", "2"]]);
+    assert_eq!(receivers(&fragments), BTreeSet::from([("social".to_owned(), "police".to_owned())]));
+    let statements = received(&server);
+    assert_eq!(statements.len(), 1, "{statements:?}");
+    assert!(statements[0].contains("sha256("), "{statements:?}");
+    let log = server.log();
+    for number in ["902-000-0020", "9020000020", "902 000 0020", "901-000-1016", "9010001016", "901 000 1016"] {
+        assert!(!log.contains(number), "the server received {number}:\n{log}");
+    }
+    // What pseudonyms are made with goes beside the statement.
+    assert!(statements[0].contains("current_setting('wayleave.inner_pad')"), "{statements:?}");
+
+    // Only rows that match have left the server; the audit log says as what the keys went, before and after.
+    let intent = last(&world.audit_directory(), "intent");
+    assert_eq!(
+        intent["disclosures"],
+        serde_json::json!([{ "from": "social", "to": "police", "scheme": "subject key", "pseudonymised": true }])
+    );
+    let outcome = last(&world.audit_directory(), "outcome");
+    assert_eq!(
+        outcome["keys_disclosed"],
+        serde_json::json!([{ "from": ["social"], "to": "police", "keys": 2, "pseudonymised": true }])
+    );
+    let read = outcome["rows_read"].as_array().unwrap().iter().find(|read| read["agency"] == "police").unwrap();
+    assert_eq!(read["rows"], 2, "{outcome}");
+    let audit = std::fs::read_to_string(world.audit_directory().join("audit.jsonl")).unwrap();
+    assert!(audit.contains("pseudonyms of join keys, made when the query runs"), "{audit}");
+
+    // EXPLAIN says it as well.
+    let plan = world.engine.explain(&session, some, Audience::Asker).await.unwrap();
+    for words in [
+        "pseudonymised keys of social go to police",
+        "receives the pseudonymised keys of social, disclosed under TEST-SAFE",
+        "/* pseudonyms of join keys, made when the query runs */",
+    ] {
+        assert!(plan.contains(words), "{words}\n{plan}");
+    }
+    let measured = world.rows(&session, &format!("EXPLAIN (ANALYZE, TIMING off) {some}")).await.unwrap();
+    let text: Vec<String> = measured.concat();
+    assert!(text.iter().any(|line| line.contains("2 pseudonymised keys received")), "{text:?}");
+
+    // Each run has a secret of its own: the same keys are sent as others.
+    let again = received(&server);
+    let pseudonyms = |statement: &str| statement.split_once("ANY (").map(|(_, list)| list.to_owned());
+    assert_eq!(again.len(), 2);
+    assert_ne!(pseudonyms(&again[0]), pseudonyms(&again[1]));
+    assert!(pseudonyms(&again[0]).is_some());
+
+    // No key, no statement.
+    let nobody = some.replace("('C01', 'C02', 'C92')", "('C92', 'nobody')");
+    assert!(world.rows(&session, &nobody).await.unwrap().is_empty());
+    assert_eq!(received(&server).len(), 2);
+}
+
+/// Keys that several agencies have a part in go as the most reticent says, also where they go on from one join to the next.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_most_reticent_agency_decides_as_what_keys_go() {
+    let joined = "SELECT q.person_id FROM (SELECT c.nhs_number FROM social.main.clients c JOIN housing.main.tenants t \
+                  ON t.nhs_no = c.nhs_number WHERE c.client_id = 'C02') g \
+                  JOIN police.main.persons q ON q.nhs_number = g.nhs_number";
+    let (plain, hidden) = ("[\"police\", \"housing\"]", "{ police = \"pseudonymised\", housing = \"plain\" }");
+    for backend in Backend::ALL {
+        for (social, housing, wanted) in [
+            (plain, plain, Some(false)),
+            (hidden, plain, Some(true)),
+            (plain, hidden, Some(true)),
+            (hidden, hidden, Some(true)),
+            (hidden, "[\"health\"]", None),
+        ] {
+            let written = [("social", social), ("housing", housing)].map(|(from, to)| (from.to_owned(), to.to_owned()));
+            let world = World::with_policies(backend, as_written(written.into())).await;
+            make_large(&world, "police", "persons").await;
+            make_large(&world, "housing", "tenants").await;
+            let rows = world.rows(&world.session(SESSION), joined).await.unwrap();
+            assert_eq!(rows, [["2"]], "{backend:?}");
+            let outcome = last(&world.audit_directory(), "outcome");
+            let sent = outcome["keys_disclosed"].as_array().unwrap();
+            let police = sent.iter().find(|sent| sent["to"] == "police");
+            let found = police.map(|sent| sent["pseudonymised"] == true);
+            assert_eq!(found, wanted, "{backend:?}, social {social}, housing {housing}: {outcome}");
+        }
+    }
+}
+
+/// Two tables of one agency wait for keys, of one agency in two columns or of two agencies: each table is narrowed by its own.
+#[tokio::test(flavor = "multi_thread")]
+async fn several_columns_of_keys_narrow_each_its_own_table() {
+    let both = "(SELECT p.nhs_number AS pk, i.nhs_number AS ik, p.person_id, i.incident_id FROM police.main.persons p \
+                JOIN police.main.incidents i ON i.severity = p.person_id)";
+    let of_two = format!(
+        "SELECT f.person_id, f.incident_id FROM social.main.clients c JOIN {both} f ON f.pk = c.nhs_number \
+         JOIN health.main.patients h ON h.nhs_number = f.ik WHERE c.client_id = 'C02' AND h.patient_id = 101"
+    );
+    let of_one = format!(
+        "SELECT f.person_id, f.incident_id FROM (SELECT c.nhs_number AS a, d.nhs_number AS b FROM social.main.clients c \
+         CROSS JOIN social.main.clients d WHERE c.client_id = 'C02' AND d.client_id IN ('C01', 'C05') LIMIT 10) g \
+         JOIN {both} f ON f.pk = g.a AND f.ik = g.b"
+    );
+    for backend in Backend::ALL {
+        for (kind, pseudonymised) in [("plain", false), ("pseudonymised", true)] {
+            let to = format!("{{ police = \"{kind}\" }}");
+            let written = ["social", "health"].map(|from| (from.to_owned(), to.clone()));
+            let world = World::with_policies(backend, as_written(written.into())).await;
+            for table in ["persons", "incidents"] {
+                make_large(&world, "police", table).await;
+            }
+            let session = world.session(SESSION);
+            for (sql, givers, wanted) in
+                [(&of_two, vec!["social", "health"], [1, 1]), (&of_one, vec!["social"], [1, 2])]
+            {
+                let (rows, _, fragments) = world.answer(&session, sql).await.unwrap();
+                assert_eq!(rows, [["2", "2"]], "{backend:?}, {kind}: {sql}");
+                let told: BTreeSet<(String, String)> =
+                    givers.iter().map(|from| ((*from).to_owned(), "police".to_owned())).collect();
+                assert_eq!(receivers(&fragments), told, "{backend:?}, {kind}: {sql}");
+                let outcome = last(&world.audit_directory(), "outcome");
+                let sent = outcome["keys_disclosed"].as_array().unwrap();
+                let mut counts: Vec<u64> = sent.iter().map(|sent| sent["keys"].as_u64().unwrap()).collect();
+                counts.sort_unstable();
+                assert_eq!(counts, wanted, "{backend:?}, {kind}: {outcome}");
+                assert!(sent.iter().all(|sent| (sent["pseudonymised"] == true) == pseudonymised), "{outcome}");
+                let read = outcome["rows_read"].as_array().unwrap().iter().find(|read| read["agency"] == "police");
+                assert_eq!(read.unwrap()["rows"], 1, "{backend:?}, {kind}: {outcome}");
+            }
+            // Where one column has no key, no key of the other is told.
+            let nobody = of_one.replace("c.client_id = 'C02'", "c.client_id = 'C92'");
+            assert!(world.rows(&session, &nobody).await.unwrap().is_empty());
+            let outcome = last(&world.audit_directory(), "outcome");
+            assert_eq!(outcome["keys_disclosed"], serde_json::json!([]), "{backend:?}, {kind}: {outcome}");
+            let police = outcome["rows_read"].as_array().unwrap().iter().find(|read| read["agency"] == "police");
+            assert_eq!(police, None, "{outcome}");
+        }
+    }
+}
+
 /// The keys of an own question are the asker's to name: no agency's are disclosed by it.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_key_that_the_asker_names_reaches_every_agency() {
-    let (world, server) = logged_police(&[]).await;
+    let (world, server) = logged_police(disclosing(&[])).await;
     let sql = "SELECT q.person_id FROM social.main.clients c JOIN police.main.persons q ON q.nhs_number = c.nhs_number \
                WHERE c.nhs_number = '9020000020'";
     let (rows, _, fragments) = world.answer(&world.session(SESSION), sql).await.unwrap();
@@ -452,9 +643,10 @@ async fn keyed_joins_of_every_kind_are_exact() {
     for backend in Backend::ALL {
         let pairs: [(&str, &[&str]); 2] = [("social", &["police"]), ("police", &["social"])];
         let with = World::with_policies(backend, disclosing(&pairs)).await;
+        let pseudonymised = World::with_policies(backend, pseudonymising(&pairs)).await;
         let without = World::with_policies_at(backend, PushdownLevel::ReleasedRelations, disclosing(&pairs)).await;
         let mut keyed = 0;
-        for world in [&with, &without] {
+        for world in [&with, &pseudonymised, &without] {
             world.agency_execute("social", extra).await;
             make_large(world, "police", "persons").await;
             make_large(world, "police", "incidents").await;
@@ -465,9 +657,16 @@ async fn keyed_joins_of_every_kind_are_exact() {
             let (mut plain, _, plain_fragments) = without.answer(&session, sql).await.unwrap();
             assert_eq!(receivers(&plain_fragments), BTreeSet::new());
             keyed += receivers(&fragments).len();
+            let (mut hidden, _, hidden_fragments) = pseudonymised.answer(&session, sql).await.unwrap();
+            assert_eq!(receivers(&hidden_fragments), receivers(&fragments), "{backend:?}: {sql}");
+            let outcome = last(&pseudonymised.audit_directory(), "outcome");
+            let sent = outcome["keys_disclosed"].as_array().unwrap();
+            assert!(sent.iter().all(|sent| sent["pseudonymised"] == true), "{backend:?}: {sql}: {outcome}");
             rows.sort();
             plain.sort();
+            hidden.sort();
             assert_eq!(rows, plain, "{backend:?}: {sql}");
+            assert_eq!(hidden, plain, "{backend:?}: {sql}");
         }
         assert!(keyed >= 12, "{backend:?}: only {keyed} of {} joins sent keys", queries.len());
     }

@@ -138,6 +138,33 @@ async fn what_is_measured_is_what_was_read() {
     }
 }
 
+/// What two places of a plan ask of one agency alike is asked once, and recorded and counted once.
+#[tokio::test(flavor = "multi_thread")]
+async fn equal_fragments_are_read_once() {
+    for backend in Backend::ALL {
+        let world = World::new(backend).await;
+        let session = world.session("safeguarding_lead");
+        let sql = "SELECT i.kind FROM police.main.incidents i JOIN health.main.patients p ON p.patient_id > i.incident_id \
+                   UNION ALL SELECT i.kind FROM police.main.incidents i JOIN housing.main.tenants t ON t.tenant_id > i.incident_id";
+        let incidents = world.rows(&session, "SELECT count(*) FROM police.main.incidents").await.unwrap();
+        let incidents: u64 = incidents[0][0].parse().unwrap();
+        let explained = for_the_operator(&world, "safeguarding_lead", sql, Run::Analyzed).await;
+        let of_police = |fragments: &Value| -> Vec<Value> {
+            let mut found = fragments.as_array().unwrap().clone();
+            found.retain(|fragment| fragment["agency"] == "police");
+            found
+        };
+        let [read] = of_police(&explained["fragments"]).try_into().unwrap();
+        assert_eq!((&read["measured"]["statements"], &read["measured"]["rows"]), (&json!(1), &json!(incidents)));
+        let places = steps(&explained["plan"]).into_iter().filter(|step| step["fragment"] == read["number"]);
+        assert_eq!(places.count(), 2, "{explained:#}");
+        let intent = records(&world, "intent").pop().unwrap();
+        assert_eq!(of_police(&intent["statements"]).len(), 1, "{intent}");
+        let outcome = records(&world, "outcome").pop().unwrap();
+        assert_eq!(of_police(&outcome["rows_read"])[0]["rows"], incidents, "{outcome}");
+    }
+}
+
 /// Operations done here have the rows that they should have.
 #[tokio::test(flavor = "multi_thread")]
 async fn each_operation_has_its_own_rows() {
@@ -244,6 +271,49 @@ async fn what_statistics_decide_is_not_told() {
     // The register is asked for those keys in any case.
     assert_eq!(keys, [1, 2], "the statistics decide");
     assert_eq!(told[0], told[1]);
+}
+
+/// A database that joins row by row is asked for the two sides where both are large. The answer is the same, and so is all
+/// that the asker is told; the audit log has what was sent.
+#[tokio::test(flavor = "multi_thread")]
+async fn where_a_join_is_made_is_not_told() {
+    let world = World::new(Backend::Sqlite).await;
+    let session = world.session("safeguarding_lead");
+    let join =
+        "SELECT p.name, i.kind FROM police.main.incidents i JOIN police.main.persons p ON p.nhs_number = i.nhs_number";
+    let questions = [
+        join.to_owned(),
+        format!("SELECT j.name, t.postcode FROM ({join}) j JOIN housing.main.tenants t ON t.name <> j.name"),
+        format!("EXPLAIN (ANALYZE, FORMAT json, TIMING off) {join}"),
+    ];
+    let mut told = Vec::new();
+    for size in [100, 4_000_000] {
+        let statistics = format!(
+            "ANALYZE; DELETE FROM sqlite_stat1; \
+             INSERT INTO sqlite_stat1 VALUES ('persons', NULL, '{size}'), ('incidents', NULL, '{size}')"
+        );
+        world.agency_execute("police", &statistics).await;
+        let engine = world.reopen().await.unwrap();
+        for sql in &questions {
+            let answer = engine.query(&session, sql).await.unwrap();
+            let mut rows = crate::harness::rows_of(answer).await.unwrap();
+            rows.sort();
+            told.push(rows);
+        }
+    }
+    let (small, large) = told.split_at(questions.len());
+    assert_eq!(small, large);
+    assert!(small[0].len() > 3 && small[1].len() > 3, "{small:?}");
+    let sent: Vec<usize> = records(&world, "intent")
+        .iter()
+        .map(|intent| {
+            intent["statements"].as_array().unwrap().iter().filter(|statement| statement["agency"] == "police").count()
+        })
+        .collect();
+    assert_eq!(sent, [1, 1, 1, 2, 2, 2], "the statistics decide");
+    let run: Vec<u64> =
+        records(&world, "outcome").iter().map(|outcome| outcome["statements_run"].as_u64().unwrap()).collect();
+    assert_eq!(run, [1, 2, 1, 2, 3, 2]);
 }
 
 /// A valid number, with its check digit (modulus 11).

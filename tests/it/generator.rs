@@ -492,7 +492,7 @@ impl Generator {
     fn aggregate(&mut self, sources: &[Source]) -> String {
         let (column, kind) = self.column(sources, None);
         let numeric = matches!(kind, Type::Integer | Type::Decimal);
-        match self.below(8) {
+        match self.below(12) {
             0 => "count(*)".to_owned(),
             1 => format!("count({column})"),
             2 => format!("count(DISTINCT {column})"),
@@ -501,6 +501,12 @@ impl Generator {
             5 if numeric => format!("sum({column})"),
             6 if numeric => format!("avg({column})"),
             7 => format!("count(*) FILTER (WHERE {})", self.comparison(sources)),
+            // Calls that take NULL for a value count rows that an outer join made up.
+            8 => format!("count(*) FILTER (WHERE {column} IS NULL)"),
+            9 if numeric => format!("sum(coalesce({column}, 1))"),
+            9 => format!("count({column} IS NULL)"),
+            10 => format!("sum(CASE WHEN {} THEN 1 ELSE 0 END)", self.comparison(sources)),
+            11 => format!("max(CASE WHEN {column} IS NULL THEN 1 ELSE 0 END)"),
             _ => format!("count({column}) + 1"),
         }
     }

@@ -20,7 +20,7 @@ use wayleave::error::Error;
 use wayleave::federate::PushdownLevel;
 use wayleave::policy::Clock;
 use wayleave::session::{Identity, Session};
-use wayleave_connector_testkit::PostgresServer;
+use wayleave_connector_testkit::{MariadbServer, PostgresServer};
 
 /// Every agency, and the server that keeps it where the backend is PostgreSQL.
 const AGENCIES: [(&str, usize); 4] = [("health", 0), ("social", 1), ("housing", 1), ("police", 0)];
@@ -49,15 +49,19 @@ pub enum Backend {
     Sqlite,
     /// Two servers, with two agencies each.
     Postgres,
+    /// A server an agency, since a database is a schema there. All worlds share them: for tests that change nothing.
+    Mariadb,
 }
 
 impl Backend {
+    /// Those on which worlds do not see each other.
     pub const ALL: [Self; 2] = [Self::Sqlite, Self::Postgres];
 
     pub fn name(self) -> &'static str {
         match self {
             Self::Sqlite => "sqlite",
             Self::Postgres => "postgres",
+            Self::Mariadb => "mariadb",
         }
     }
 }
@@ -102,6 +106,10 @@ impl World {
         let databases = match backend {
             Backend::Sqlite => Databases::Files(seed_files(root)),
             Backend::Postgres => Databases::OnServers(seed_servers().await),
+            Backend::Mariadb => {
+                seed_mariadb().await;
+                Databases::OnMariadb
+            }
         };
         let mut config = read(&seed_directory().join("wayleave.toml"));
         for (agency, _) in AGENCIES {
@@ -155,6 +163,7 @@ impl World {
                 let sql = format!("SET search_path TO main; {sql}");
                 server_of(agency).execute(&database, &sql).await.unwrap();
             }
+            Databases::OnMariadb => panic!("all worlds share this database"),
         }
     }
 
@@ -175,6 +184,7 @@ impl World {
             Databases::OnServers(suffix) => {
                 server_of(agency).query_text(&format!("{agency}_{suffix}"), sql).await.unwrap()
             }
+            Databases::OnMariadb => mariadb_of(agency).query_text("main", sql).await.unwrap(),
         }
     }
 
@@ -183,6 +193,7 @@ impl World {
         match &self.databases {
             Databases::Files(directory) => directory.join(format!("{agency}.db")).display().to_string(),
             Databases::OnServers(suffix) => server_of(agency).url(&format!("{agency}_{suffix}")),
+            Databases::OnMariadb => mariadb_of(agency).url("main"),
         }
     }
 
@@ -243,6 +254,8 @@ enum Databases {
     Files(PathBuf),
     /// `<agency>_<suffix>` each.
     OnServers(u32),
+    /// `main` on a server of its own each.
+    OnMariadb,
 }
 
 impl Databases {
@@ -254,6 +267,7 @@ impl Databases {
                 let url = server_of(agency).url(&format!("{agency}_{suffix}"));
                 format!("connector = \"postgres\"\nurl = \"{url}\"")
             }
+            Self::OnMariadb => format!("connector = \"mariadb\"\nurl = \"{}\"", mariadb_of(agency).url("main")),
         }
     }
 }
@@ -315,6 +329,49 @@ async fn seed_servers() -> u32 {
         server_of(agency).execute("postgres", &sql).await.unwrap();
     }
     suffix
+}
+
+/// Seeds the servers once.
+async fn seed_mariadb() {
+    static SEEDED: tokio::sync::OnceCell<()> = tokio::sync::OnceCell::const_new();
+    SEEDED
+        .get_or_init(|| async {
+            for (agency, _) in AGENCIES {
+                let server = mariadb_of(agency);
+                server.create_database("main").await.unwrap();
+                // Texts have a length in practice, a TIMESTAMP has a zone, and one name is a word of the language.
+                let seed = seed(agency)
+                    .replace(" TEXT", " VARCHAR(100)")
+                    .replace(" TIMESTAMP", " DATETIME")
+                    .replace("sensitive BOOLEAN", "`sensitive` BOOLEAN");
+                let sizes: String = sizes(agency)
+                    .map(|(table, rows)| {
+                        format!(
+                            "UPDATE mysql.innodb_table_stats SET n_rows = {rows} WHERE database_name = 'main' AND \
+                             table_name = '{table}'; FLUSH TABLES main.{table}; "
+                        )
+                    })
+                    .collect();
+                let sql = format!("SET NAMES utf8mb4; SET sql_mode = 'STRICT_ALL_TABLES,NO_BACKSLASH_ESCAPES'; {seed}");
+                server.execute("main", &sql).await.unwrap_or_else(|error| panic!("seed of `{agency}`: {error}"));
+                server.execute("main", &sizes).await.unwrap_or_else(|error| panic!("sizes of `{agency}`: {error}"));
+            }
+        })
+        .await;
+}
+
+pub fn mariadb_of(agency: &str) -> &'static MariadbServer {
+    // Never dropped: each server ends when this process does.
+    static SERVERS: OnceLock<Vec<MariadbServer>> = OnceLock::new();
+    let servers = SERVERS.get_or_init(|| {
+        let starting = AGENCIES.map(|_| std::thread::spawn(MariadbServer::start));
+        let started = starting.into_iter().map(|server| server.join().unwrap());
+        started
+            .map(|server| server.unwrap_or_else(|error| panic!("{error}\ntests/run installs what the tests need")))
+            .collect()
+    });
+    let place = AGENCIES.iter().position(|(name, _)| *name == agency);
+    &servers[place.unwrap_or_else(|| panic!("no agency {agency}"))]
 }
 
 pub fn servers() -> &'static [PostgresServer; 2] {

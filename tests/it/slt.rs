@@ -1,8 +1,8 @@
 //! Runs `tests/slt/*.slt`: named cases in plain text, which anyone can add.
 //!
 //! The format is sqllogictest's. `connection NAME` picks who asks the next query, a name of `tests/seed/sessions.toml`.
-//! Each file runs on both backends and at both levels of pushdown; `onlyif sqlite` and `onlyif postgres`, `onlyif full` and
-//! `onlyif released-relations` narrow a case. What differs from the usual:
+//! Each file runs on SQLite, PostgreSQL and MariaDB and at both levels of pushdown; `onlyif sqlite`, `onlyif postgres` and
+//! `onlyif mariadb`, `onlyif full` and `onlyif released-relations` narrow a case. What differs from the usual:
 //! - column types are checked: T text, I integer, R decimal or float, B boolean, D date, P timestamp, ? anything else;
 //! - an error is matched as `code: message (detail)`;
 //! - an empty text shows as `(empty)`, and a blank at either end of a text as `␣`;
@@ -247,6 +247,16 @@ async fn cases_on_postgres() {
 #[tokio::test]
 async fn cases_on_postgres_with_released_relations_alone_pushed_down() {
     run_cases(Backend::Postgres, PushdownLevel::ReleasedRelations).await;
+}
+
+#[tokio::test]
+async fn cases_on_mariadb() {
+    run_cases(Backend::Mariadb, PushdownLevel::Full).await;
+}
+
+#[tokio::test]
+async fn cases_on_mariadb_with_released_relations_alone_pushed_down() {
+    run_cases(Backend::Mariadb, PushdownLevel::ReleasedRelations).await;
 }
 
 #[test]

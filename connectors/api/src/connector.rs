@@ -7,7 +7,7 @@ use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;
 use futures::Stream;
 
-use crate::{ConnectorError, Dialect, Divisible, Table, TableName, TableSummary};
+use crate::{ConnectorError, Dialect, Divisible, Pseudonymiser, Table, TableName, TableSummary};
 
 /// A result as it arrives. Dropping it cancels the statement at the source within a second and never leaves the
 /// connection in a state in which another query could see this one's rows.
@@ -78,11 +78,35 @@ pub trait Connector: Send + Sync + std::fmt::Debug {
     /// this one has been taken, and the whole result is never held.
     async fn query(&self, statement: Statement) -> Result<BatchStream, ConnectorError>;
 
+    /// The same for a statement in which pseudonyms are made, with the secret of its join. It travels beside the statement's
+    /// text, never in it. What declares no [`Dialect::in_pseudonyms`] is never asked.
+    async fn query_pseudonymised(
+        &self,
+        statement: Statement,
+        pseudonymiser: &Pseudonymiser,
+    ) -> Result<BatchStream, ConnectorError> {
+        let _ = (statement, pseudonymiser);
+        Err(ConnectorError::Configuration { reason: "this kind of database makes no pseudonyms".to_owned() })
+    }
+
     /// The same for a statement whose fragment is `divisible`, over several connections where that pays: all parts see one
     /// state of the source, their rows come in no order, and a failure of one is the failure of all. What does not divide
     /// reads the whole.
     async fn query_parts(&self, statement: Statement, divisible: Divisible) -> Result<BatchStream, ConnectorError> {
         drop(divisible);
         self.query(statement).await
+    }
+
+    /// Whether the source joins by looking up each row's partners, never by hashing: then a join of two large tables is
+    /// cheaper made of their rows, which [`Connector::query_in_turn`] reads.
+    fn joins_by_lookup(&self) -> bool {
+        false
+    }
+
+    /// Two statements that see one state of the source. The second has rows only once the first was read to its end;
+    /// dropping either stops both. Asked only of a source that joins by lookup.
+    async fn query_in_turn(&self, statements: [Statement; 2]) -> Result<[BatchStream; 2], ConnectorError> {
+        drop(statements);
+        Err(ConnectorError::Protocol { reason: "it reads no two statements in turn".to_owned() })
     }
 }

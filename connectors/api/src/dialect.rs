@@ -21,6 +21,11 @@ pub enum Support {
     Local { reason: &'static str },
 }
 
+/// How long a constant pattern of LIKE may be to be matched against rows that nobody may learn of. Matchers fail by the
+/// pattern alone (SQLite's and the regular expressions here by its length) or by pattern and text together (PostgreSQL's
+/// stack, by the number of `%`).
+pub const LONGEST_PATTERN_BYTES: usize = 1_000;
+
 /// What a text is about to be used for, which decides whether the source's own collation will do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TextUse {
@@ -46,6 +51,15 @@ pub enum NotIn {
     NotIn,
     /// `NOT EXISTS` of an equal key, beside what NULLs on either side mean: a plan by hashing, at any size.
     NotExists,
+}
+
+/// How a database best finds out whether another table has a row of an equal key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeyProbe {
+    /// `EXISTS` over the table itself, whose index or whose own plan serves.
+    Correlated,
+    /// `EXISTS` over the table's distinct keys, each made once.
+    DistinctKeys,
 }
 
 /// Whether a predicate may be neither true nor false.
@@ -140,6 +154,20 @@ pub trait Dialect: Send + Sync + std::fmt::Debug {
     /// A base column given as quoted SQL, compared with a list of texts in its own type, so that its index serves.
     fn column_in_texts(&self, quoted: &str, column: &OutputColumn, texts: &[String]) -> String;
 
+    /// Whether the pseudonym of a canonical key, given as SQL, is one of these (each as [`crate::Pseudonymiser::of`] writes it):
+    /// one conjunct that cannot fail, true for every such row and perhaps for more. The secret comes beside the statement, see
+    /// [`crate::Connector::query_pseudonymised`]. Without `pseudonyms` a comment stands in their place, as `IN (comment)`.
+    ///
+    /// `None` where the database cannot make pseudonyms of keys in this format: then no keys go there.
+    fn in_pseudonyms(
+        &self,
+        _canonical_sql: &str,
+        _format: KeyFormat,
+        _pseudonyms: Option<&[String]>,
+    ) -> Option<String> {
+        None
+    }
+
     /// The rows of one slice of the base table that is known by this quoted alias, as one conjunct that cannot fail: every
     /// row is in exactly one of a list of adjoining slices that begins at page 0 and ends open. `None` where the database
     /// has no such order of its own.
@@ -180,7 +208,7 @@ pub trait Dialect: Send + Sync + std::fmt::Debug {
         key.to_owned()
     }
 
-    /// Case-sensitive LIKE over a constant pattern in which `\` escapes.
+    /// Case-sensitive LIKE over a constant pattern in which `\` escapes, at most [`LONGEST_PATTERN_BYTES`] long.
     fn like(&self, text: &str, pattern: &str) -> String;
 
     fn widen(&self, sql: &str, from: &DataType, to: &DataType) -> String;
@@ -261,6 +289,11 @@ pub trait Dialect: Send + Sync + std::fmt::Debug {
 
     fn grouping_sets(&self) -> GroupingSets {
         GroupingSets::UnionAll
+    }
+
+    /// For a key of the other table and the enclosing row's; a computed one has no source type.
+    fn key_probe(&self, _inner: &OutputColumn, _outer: &OutputColumn) -> KeyProbe {
+        KeyProbe::Correlated
     }
 
     fn not_in(&self) -> NotIn {

@@ -125,13 +125,27 @@ pub enum ScanReason {
     Register { register: String },
 }
 
-/// The column of a scan that join keys narrow: `column IN (written forms of the keys)`.
+/// The column of a scan that join keys narrow: `column IN (written forms of the keys)`, or rows whose own key has one of the
+/// keys' pseudonyms.
 #[derive(Clone, Debug, PartialEq)]
 pub struct KeySlot {
     /// Position in the scan's `columns`.
     pub column: usize,
     /// How that column writes a key; `None` where keys are compared as they are.
     pub format: Option<KeyFormat>,
+    /// Pseudonyms need a format, and a dialect that has [`crate::Dialect::in_pseudonyms`].
+    pub disclosure: KeyDisclosure,
+    /// What tells it from the fragment's other slots.
+    pub number: u32,
+}
+
+/// As what subject keys go to another agency; the lesser disclosure is less.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum KeyDisclosure {
+    /// Under a secret of the one join: the receiver can test keys that it has, and reads no other.
+    Pseudonymised,
+    /// As they are.
+    Plain,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -24,6 +24,7 @@ mod error;
 mod expr;
 mod fragment;
 mod function;
+mod pseudonym;
 mod range;
 mod render;
 mod rows;
@@ -34,18 +35,22 @@ mod window;
 pub use catalog::{Collation, Column, ColumnType, Table, TableKind, TableName, TableSummary};
 pub use connector::{BatchStream, Connector, ServerInfo, SourceIdentity, Statement};
 pub use dialect::{
-    Calculation, Comparison, Cut, CutSql, Dialect, GroupingSets, NotIn, Operand, Support, TextPart, TextUse, Unknown,
+    Calculation, Comparison, Cut, CutSql, Dialect, GroupingSets, KeyProbe, LONGEST_PATTERN_BYTES, NotIn, Operand,
+    Support, TextPart, TextUse, Unknown,
 };
 pub use divisible::{Divisible, Slice};
 pub use error::ConnectorError;
 pub use expr::{ArithmeticOp, CompareOp, Existence, Expr, Mask, OutputColumn, Probe};
 pub use fragment::{
-    Aggregate, AggregateFunction, Fragment, JoinKind, KeySlot, NullsOrder, Relation, Scan, ScanReason, SemiKind,
-    SetKind, SortDirection, SortKey,
+    Aggregate, AggregateFunction, Fragment, JoinKind, KeyDisclosure, KeySlot, NullsOrder, Relation, Scan, ScanReason,
+    SemiKind, SetKind, SortDirection, SortKey,
 };
 pub use function::{DatePart, DateUnit, TextFunction, TrimSide, widens};
+pub use pseudonym::Pseudonymiser;
 pub use range::{Range, arithmetic_support};
-pub use render::{Audience, render_fragment, render_policy_conjuncts};
+pub use render::{
+    AWAITED_KEYS, AWAITED_PSEUDONYMS, Audience, render_fragment, render_keyed_fragment, render_policy_conjuncts,
+};
 pub use rows::Rows;
 pub use subject::{Form, KeyFormat, Scheme};
 pub use value::Value;

@@ -44,7 +44,10 @@ impl MysqlConnector {
             let mut lease = self.pool.lease().await?;
             match question(&mut lease).await {
                 Ok(answer) => return Ok((answer, lease)),
-                Err(ConnectorError::Lost { .. }) if lease.origin == Origin::Reused => self.pool.forget_idle(),
+                Err(ConnectorError::Lost { .. }) if lease.origin == Origin::Reused => {
+                    lease.is_lost();
+                    self.pool.forget_idle();
+                }
                 Err(error) => return Err(error),
             }
         }
@@ -90,9 +93,8 @@ impl Connector for MysqlConnector {
         let decoder = Decoder::new(Arc::clone(&statement.schema))?;
         let (prepared, lease) = self
             .ask(|lease| {
-                let name = name_of(&statement);
-                let sql = format!("{name} {}", statement.sql);
-                async move { begin(lease, &name, sql).await }.boxed()
+                let sql = format!("{} {}", name_of(&statement), statement.sql);
+                async move { begin(lease, sql).await }.boxed()
             })
             .await?;
         Ok(Box::pin(Rows::read_by(|batches| read_whole(lease, prepared, decoder, batches))))
@@ -113,16 +115,23 @@ fn name_of(statement: &Statement) -> String {
 
 /// Opens the transaction and has the statement parsed. Running it is left to the reader: the server says nothing before
 /// it has rows to send, and other sources shall not wait for that. Only a single statement can be prepared.
-async fn begin(lease: &mut Lease, name: &str, sql: String) -> Result<mysql_async::Statement, ConnectorError> {
+async fn begin(lease: &mut Lease, sql: String) -> Result<mysql_async::Statement, ConnectorError> {
     let patience = lease.patience();
-    lease.runs(name);
+    let begin = lease.server()?.begin_sql(&sql);
+    lease.runs();
     let driver = lease.driver()?;
     let prepared = patience
         .answer(async {
-            driver.query_drop("START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY").await?;
+            driver.query_drop(begin).await?;
             driver.prep(sql).await
         })
         .await?;
+    if prepared.columns().is_empty() {
+        return Err(ConnectorError::Refused {
+            sqlstate: "25006".to_owned(),
+            operator_detail: "only a query may run on this connection".to_owned(),
+        });
+    }
     // The driver has parameters of its own, and puts a mark where it believes to see one.
     if prepared.num_params() > 0 {
         return Err(ConnectorError::Protocol { reason: "the statement came out with a parameter".to_owned() });

@@ -9,8 +9,8 @@
 use arrow::datatypes::{DataType, TimeUnit};
 use wayleave_connector_api::{
     Aggregate, AggregateFunction, Calculation, CompareOp, Comparison, DatePart, DateUnit, Dialect, Expr, Form,
-    JoinKind, KeyFormat, Mask, NullsOrder, OutputColumn, Scheme, SortDirection, Support, TextFunction, TextPart,
-    TextUse, Value, WindowCall, WindowFunction, arithmetic_support,
+    JoinKind, KeyFormat, KeyProbe, Mask, NullsOrder, OutputColumn, Scheme, SortDirection, Support, TextFunction,
+    TextPart, TextUse, Value, WindowCall, WindowFunction, arithmetic_support,
 };
 
 mod function;
@@ -168,6 +168,9 @@ impl Dialect for MysqlDialect {
             // A year is compared with small numbers as if they were two digits of one.
             (DataType::Int16, "year") => format!("CAST({quoted} AS SIGNED)"),
             (DataType::Utf8, _) => text::read(quoted, column),
+            // NULL for a zero date or one of no calendar, which compares like any other date as it stands.
+            (DataType::Date32, _) => format!("({quoted} + INTERVAL 0 DAY)"),
+            (DataType::Timestamp(..), _) => format!("({quoted} + INTERVAL 0 MICROSECOND)"),
             _ => quoted.to_owned(),
         }
     }
@@ -350,6 +353,17 @@ impl Dialect for MysqlDialect {
         match call.function {
             WindowFunction::Aggregate(AggregateFunction::Sum) => function::summed(&format!("({sql})"), &call.data_type),
             _ => sql.to_owned(),
+        }
+    }
+
+    /// MariaDB decides an EXISTS over computed keys row against row. Where the column is compared as it is, its index serves.
+    fn key_probe(&self, inner: &OutputColumn, outer: &OutputColumn) -> KeyProbe {
+        let stored = |column: &OutputColumn| column.source_type.is_some();
+        let is_text = inner.data_type == DataType::Utf8;
+        if stored(inner) && if is_text { text::share_an_index(inner, outer) } else { stored(outer) } {
+            KeyProbe::Correlated
+        } else {
+            KeyProbe::DistinctKeys
         }
     }
 

@@ -3,6 +3,7 @@
 //! In: a leased connection. Out: what the login may read, system schemas left out. Only `information_schema` is asked; no
 //! table of the agency's is ever opened here.
 
+use arrow::datatypes::DataType;
 use mysql_async::prelude::Queryable;
 use mysql_async::{Row, Value};
 use wayleave_connector_api::{
@@ -108,20 +109,21 @@ fn column(row: &Row, session_collation: &str) -> Result<Column, ConnectorError> 
     };
     let collation = match &own_collation {
         Some(own) if types::is_plain_text(&described.data_type) && own == session_collation => Collation::Binary,
-        _ if column_type.readable() == Some(&arrow::datatypes::DataType::Utf8) => Collation::Loose,
+        _ if column_type.readable() == Some(&DataType::Utf8) => Collation::Loose,
         _ => Collation::Binary,
     };
-    Ok(Column {
-        name: required(row, 0)?,
-        source_type: described.source_type(),
-        column_type,
-        nullable: required(row, 3)? != "NO",
-        collation,
-    })
+    let nullable = required(row, 3)? != "NO" || reads_as_null(&column_type);
+    Ok(Column { name: required(row, 0)?, source_type: described.source_type(), column_type, nullable, collation })
+}
+
+/// Whether a column may hold what is read as NULL: dates that are none.
+fn reads_as_null(column_type: &ColumnType) -> bool {
+    matches!(column_type.readable(), Some(DataType::Date32 | DataType::Timestamp(..)))
 }
 
 /// The columns of each unique index, in order. One over an expression is none of columns, and where a column's values are
-/// read as other ones (a number that is no boolean is unknown), what is unique there may not be here.
+/// read as other ones (a number that is no boolean is unknown, as is a date that is none), what is unique there may not be
+/// here.
 fn keys(rows: &[Row], columns: &[Column]) -> Result<Vec<(String, Vec<String>)>, ConnectorError> {
     let mut keys: Vec<(String, Option<Vec<String>>)> = Vec::new();
     for row in rows {
@@ -131,7 +133,8 @@ fn keys(rows: &[Row], columns: &[Column]) -> Result<Vec<(String, Vec<String>)>, 
         }
         let faithful = text(row, 1).filter(|name| {
             columns.iter().any(|column| {
-                column.name == *name && column.column_type.readable() != Some(&arrow::datatypes::DataType::Boolean)
+                let is_boolean = column.column_type.readable() == Some(&DataType::Boolean);
+                column.name == *name && !is_boolean && !reads_as_null(&column.column_type)
             })
         });
         if let Some((_, key)) = keys.last_mut() {

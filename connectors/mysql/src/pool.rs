@@ -22,6 +22,8 @@ use crate::{MysqlOptions, tls};
 
 /// How long a killed statement's place in the budget stays taken while the request to kill it is on its way.
 const CANCEL_DEADLINE: Duration = Duration::from_secs(5);
+/// The server's clock and its count of seconds do not tick together.
+const START_TOLERANCE_SECONDS: u64 = 1;
 /// How much later than the server's own statement timeout we stop waiting for a server that says nothing at all.
 const SILENCE_GRACE: Duration = Duration::from_secs(5);
 
@@ -40,6 +42,8 @@ struct Shared {
 struct Connection {
     driver: Conn,
     server: Server,
+    /// When the server was started, in its own seconds: from then on it counts its connections.
+    started: i64,
     runtime: Handle,
 }
 
@@ -50,13 +54,19 @@ pub(crate) enum Origin {
     Reused,
 }
 
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Running {
+    Nothing,
+    Statement,
+}
+
 /// A connection and its place in the budget.
 pub(crate) struct Lease {
     connection: Option<(Connection, OwnedSemaphorePermit)>,
     shared: Arc<Shared>,
     pub(crate) origin: Origin,
-    /// How the statement begins that the server may be running here.
-    running: Option<String>,
+    /// Whether the server may be running a statement here.
+    running: Running,
 }
 
 /// How long the server may take.
@@ -101,7 +111,7 @@ impl Pool {
             Some(connection) => (connection, Origin::Reused),
             None => (shared.connect().await?, Origin::Fresh),
         };
-        Ok(Lease { connection: Some((connection, permit)), shared, origin, running: None })
+        Ok(Lease { connection: Some((connection, permit)), shared, origin, running: Running::Nothing })
     }
 
     /// Closes the idle connections: after one of them was found dead, the others most likely are.
@@ -138,12 +148,11 @@ impl Shared {
     async fn connect(&self) -> Result<Connection, ConnectorError> {
         let connecting = async {
             let mut driver = Conn::new(self.driver_options.clone()).await.map_err(|error| connect_error(&error))?;
-            let version: Option<String> =
-                driver.query_first("SELECT version()").await.map_err(|error| connect_error(&error))?;
-            let server = Server::parse(&version.unwrap_or_default())?;
+            let (version, started) = identity(&mut driver).await.map_err(|error| connect_error(&error))?;
+            let server = Server::parse(&version)?;
             let session = server.session_sql(self.options.statement_timeout_ms);
             driver.query_drop(session).await.map_err(|error| connect_error(&error))?;
-            Ok(Connection { driver, server, runtime: Handle::current() })
+            Ok(Connection { driver, server, started, runtime: Handle::current() })
         };
         timeout(self.options.connect_timeout(), connecting).await.unwrap_or_else(|_elapsed| {
             Err(ConnectorError::Unavailable {
@@ -153,23 +162,29 @@ impl Shared {
     }
 }
 
+/// A server's version, and when it was started.
+async fn identity(driver: &mut Conn) -> Result<(String, i64), Error> {
+    let question = "SELECT version(), unix_timestamp(); SHOW GLOBAL STATUS LIKE 'Uptime'";
+    let mut results = driver.query_iter(question).await?;
+    let version: Vec<(String, i64)> = results.collect().await?;
+    let uptime: Vec<(String, i64)> = results.collect().await?;
+    results.drop_result().await?;
+    let (version, now) = version.into_iter().next().unwrap_or_default();
+    let (_, uptime) = uptime.into_iter().next().unwrap_or_default();
+    Ok((version, now.saturating_sub(uptime)))
+}
+
 impl Shared {
-    /// Ends the connection of this number where it runs that statement: a server that was started again counts from one,
-    /// and the number may be another's by now.
-    async fn kill(&self, id: u32, beginning: &str) -> Result<(), ConnectorError> {
+    /// Ends a connection of a server that was started then. One that was started again counts from one, as does another
+    /// behind the same name: there the number is somebody else's.
+    async fn kill(&self, id: u32, started: i64) -> Result<(), ConnectorError> {
         let mut messenger = match self.take_idle() {
             Some(idle) => idle,
             None => self.connect().await?,
         };
-        let runs =
-            format!("SELECT id FROM information_schema.processlist WHERE id = {id} AND info LIKE '{beginning}%'");
-        let told = async {
-            if messenger.driver.query_first::<u64, _>(runs).await?.is_some() {
-                messenger.driver.query_drop(format!("KILL {id}")).await?;
-            }
-            Ok(())
-        };
-        match told.await {
+        let is_same = started.abs_diff(messenger.started) <= START_TOLERANCE_SECONDS;
+        let told = if is_same { messenger.driver.query_drop(format!("KILL {id}")).await } else { Ok(()) };
+        match told {
             // It may have ended meanwhile by itself.
             Ok(()) | Err(Error::Server(_)) => self.idle().push(messenger),
             Err(_) => messenger.close(),
@@ -192,9 +207,14 @@ impl Lease {
         self.connection.as_ref().map(|(connection, _)| &connection.server).ok_or_else(given_back)
     }
 
-    /// Tells by which beginning the statement is known that is about to run: a text without wildcards and quotes.
-    pub(crate) fn runs(&mut self, beginning: &str) {
-        self.running = Some(beginning.to_owned());
+    /// From now on the server may be running a statement, which has to be ended where this lease ends otherwise.
+    pub(crate) fn runs(&mut self) {
+        self.running = Running::Statement;
+    }
+
+    /// Tells that the server has closed the connection, so that nothing runs there.
+    pub(crate) fn is_lost(&mut self) {
+        self.running = Running::Nothing;
     }
 
     pub(crate) fn patience(&self) -> Patience {
@@ -232,13 +252,16 @@ impl Drop for Lease {
     fn drop(&mut self) {
         let Some((connection, permit)) = self.connection.take() else { return };
         let (id, runtime) = (connection.driver.id(), connection.runtime.clone());
-        let running = self.running.take().filter(|_| !connection.driver.is_disconnected());
+        let started = connection.started;
+        let is_running = self.running == Running::Statement;
         // A server that waits for us to read ends by the closed socket, one that computes by being told.
         connection.close();
-        let Some(beginning) = running else { return };
+        if !is_running {
+            return;
+        }
         let shared = Arc::clone(&self.shared);
         runtime.spawn(async move {
-            let _killed = timeout(CANCEL_DEADLINE, shared.kill(id, &beginning)).await;
+            let _killed = timeout(CANCEL_DEADLINE, shared.kill(id, started)).await;
             drop(permit);
         });
     }

@@ -6,11 +6,12 @@ use async_trait::async_trait;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use wayleave_connector_api::{
-    BatchStream, Connector, ConnectorError, Dialect, Divisible, Rows, ServerInfo, SourceIdentity, Statement, Table,
-    TableName, TableSummary,
+    BatchStream, Connector, ConnectorError, Dialect, Divisible, Pseudonymiser, Rows, ServerInfo, SourceIdentity,
+    Statement, Table, TableName, TableSummary,
 };
 
 use crate::decode::Decoder;
+use crate::dialect::{INNER_PAD, OUTER_PAD};
 use crate::parts::{self, Division, Extent};
 use crate::pool::{Lease, Origin, Pool};
 use crate::reading::{Sink, commit, copy};
@@ -54,10 +55,10 @@ impl PostgresConnector {
     }
 
     /// Begins a statement's transaction; an idle connection that died is replaced as in [`Self::ask`].
-    async fn begin(&self, statement: &Statement, measured: Option<&TableName>) -> Result<Begun, ConnectorError> {
+    async fn begin(&self, statement: &Statement, beside: Beside<'_>) -> Result<Begun, ConnectorError> {
         loop {
             let lease = self.pool.lease().await?;
-            match begin_on(&lease, statement, measured).await {
+            match begin_on(&lease, statement, beside).await {
                 Ok((prepared, extent)) => return Ok(Begun { prepared, lease, extent }),
                 Err(ConnectorError::Lost { .. }) if lease.origin == Origin::Reused => self.pool.forget_idle(),
                 Err(error) => return Err(error),
@@ -96,7 +97,17 @@ impl Connector for PostgresConnector {
 
     async fn query(&self, statement: Statement) -> Result<BatchStream, ConnectorError> {
         let decoder = Decoder::new(Arc::clone(&statement.schema))?;
-        let Begun { prepared, lease, .. } = self.begin(&statement, None).await?;
+        let Begun { prepared, lease, .. } = self.begin(&statement, Beside::Nothing).await?;
+        Ok(Box::pin(Rows::read_by(|batches| read_whole(lease, prepared, decoder, Sink::new(batches)))))
+    }
+
+    async fn query_pseudonymised(
+        &self,
+        statement: Statement,
+        pseudonymiser: &Pseudonymiser,
+    ) -> Result<BatchStream, ConnectorError> {
+        let decoder = Decoder::new(Arc::clone(&statement.schema))?;
+        let Begun { prepared, lease, .. } = self.begin(&statement, Beside::Secret(pseudonymiser)).await?;
         Ok(Box::pin(Rows::read_by(|batches| read_whole(lease, prepared, decoder, Sink::new(batches)))))
     }
 
@@ -106,7 +117,7 @@ impl Connector for PostgresConnector {
             return self.query(statement).await;
         }
         let decoder = Decoder::new(Arc::clone(&statement.schema))?;
-        let Begun { prepared, lease, extent } = self.begin(&statement, Some(divisible.table())).await?;
+        let Begun { prepared, lease, extent } = self.begin(&statement, Beside::Extent(divisible.table())).await?;
         let planned = match extent {
             Some(extent) => {
                 let joining = |first: &str| begin_sql(Isolation::Snapshot, first, &statement.query_id);
@@ -132,6 +143,16 @@ struct Begun {
     lease: Lease,
     /// The size of the table that was asked for, where it can be divided.
     extent: Option<Extent>,
+}
+
+/// What goes to the server between a transaction's begin and its statement.
+#[derive(Clone, Copy)]
+enum Beside<'a> {
+    Nothing,
+    /// A question for a table's size.
+    Extent(&'a TableName),
+    /// What pseudonyms are made with, for this transaction alone.
+    Secret(&'a Pseudonymiser),
 }
 
 /// What a transaction's statements see.
@@ -160,11 +181,11 @@ fn begin_sql(isolation: Isolation, first: &str, query_id: &str) -> String {
 async fn begin_on(
     lease: &Lease,
     statement: &Statement,
-    measured: Option<&TableName>,
+    beside: Beside<'_>,
 ) -> Result<(tokio_postgres::Statement, Option<Extent>), ConnectorError> {
-    let begin = match measured {
-        None => begin_sql(Isolation::Statement, "", &statement.query_id),
-        Some(table) => {
+    let begin = match beside {
+        Beside::Nothing | Beside::Secret(_) => begin_sql(Isolation::Statement, "", &statement.query_id),
+        Beside::Extent(table) => {
             let begin = begin_sql(Isolation::Snapshot, "", &statement.query_id);
             format!("{begin}; {}", parts::extent_sql(table))
         }
@@ -174,6 +195,12 @@ async fn begin_on(
     // Polled, and so sent, in this order.
     let both = async { futures::try_join!(client.simple_query(&begin), client.prepare(&copy)) };
     let (answer, prepared) = lease.answer(both).await?;
+    if let Beside::Secret(pseudonymiser) = beside {
+        // COPY takes no parameters: they are settings of the transaction, so that no statement's text holds them.
+        let (inner, outer) = (pseudonymiser.inner_pad(), pseudonymiser.outer_pad());
+        let settings = "SELECT set_config($1, $2, true), set_config($3, $4, true)";
+        lease.answer(client.query_one(settings, &[&INNER_PAD, &inner, &OUTER_PAD, &outer])).await?;
+    }
     Ok((prepared, Extent::of(&answer)))
 }
 

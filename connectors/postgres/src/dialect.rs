@@ -9,14 +9,18 @@
 use arrow::datatypes::{DataType, TimeUnit};
 use chrono::{Days, NaiveDate};
 use wayleave_connector_api::{
-    Aggregate, AggregateFunction, Calculation, Collation, DatePart, DateUnit, Dialect, Expr, Form, GroupingSets,
-    KeyFormat, Mask, NotIn, OutputColumn, Scheme, Slice, Support, TextFunction, TextPart, TextUse, Value, WindowCall,
-    WindowFunction, arithmetic_support,
+    AWAITED_PSEUDONYMS, Aggregate, AggregateFunction, Calculation, Collation, DatePart, DateUnit, Dialect, Expr, Form,
+    GroupingSets, KeyFormat, LONGEST_PATTERN_BYTES, Mask, NotIn, OutputColumn, Scheme, Slice, Support, TextFunction,
+    TextPart, TextUse, Value, WindowCall, WindowFunction, arithmetic_support,
 };
 
 mod function;
 
 use crate::types::{is_native, wire_type};
+
+/// The settings of a transaction in which pseudonyms are made: HMAC's pads as hexadecimal digits.
+pub(crate) const INNER_PAD: &str = "wayleave.inner_pad";
+pub(crate) const OUTER_PAD: &str = "wayleave.outer_pad";
 
 const DAY_MICROSECONDS: i64 = 86_400_000_000;
 
@@ -54,6 +58,7 @@ impl Dialect for PostgresDialect {
             }
             Expr::Like { expr, pattern, .. } => match expr.output(input).data_type {
                 DataType::Utf8 if pattern.contains('\0') => NUL,
+                DataType::Utf8 if pattern.len() > LONGEST_PATTERN_BYTES => LONG_PATTERN,
                 DataType::Utf8 => Support::Exact,
                 _ => Support::Local { reason: "LIKE is for text" },
             },
@@ -204,6 +209,35 @@ impl Dialect for PostgresDialect {
                 format!("{operand} = ANY ({}::{element}[])", quoted(&format!("{{{}}}", items.join(","))))
             }
         }
+    }
+
+    fn in_pseudonyms(&self, canonical_sql: &str, format: KeyFormat, pseudonyms: Option<&[String]>) -> Option<String> {
+        // Measured on PostgreSQL 15: a row takes 2 µs, HMAC half of them. 50,000 pseudonyms in one array take no longer than one
+        // (arrays are hashed from version 14 on); `IN (SELECT unnest(…))` takes 40 % longer.
+        //
+        // HMAC by SHA-256 alone. The connector sets the two pads, which a subquery without a table reads once.
+        let pad = |setting: &str| format!("(SELECT decode(current_setting('{setting}'), 'hex'))");
+        let (inner, outer) = (pad(INNER_PAD), pad(OUTER_PAD));
+        let inner = format!("sha256({inner} || decode({canonical_sql}, 'escape'))");
+        let pseudonym = format!("encode(sha256({outer} || {inner}), 'hex')");
+        let found = match pseudonyms {
+            None => format!("{pseudonym} IN ({AWAITED_PSEUDONYMS})"),
+            Some([]) => return Some("false".to_owned()),
+            Some(pseudonyms) => {
+                format!("{pseudonym} = ANY ({}::text[])", quoted(&format!("{{{}}}", pseudonyms.join(","))))
+            }
+        };
+        Some(if format.scheme == Scheme::NhsNumber && !format.assured {
+            found
+        } else {
+            // `decode` takes a backslash for an escape and may refuse it, and other characters than ASCII's have other bytes
+            // in a database of another encoding: such keys come whatever their pseudonym, and are compared here.
+            let text = by_bytes(canonical_sql);
+            format!(
+                "(CASE WHEN octet_length({canonical_sql}) <= 200 AND {text} !~ '[^ -\\[\\]-~]' THEN {found} \
+                 ELSE {canonical_sql} IS NOT NULL END)"
+            )
+        })
     }
 
     fn text(&self, sql: &str, output: &OutputColumn, text_use: TextUse) -> String {
@@ -406,6 +440,7 @@ impl PostgresDialect {
 }
 
 const FLOATS: Support = Support::Local { reason: "PostgreSQL compares NaN and negative zero in another way" };
+const LONG_PATTERN: Support = Support::Local { reason: "PostgreSQL can fail on a long pattern, on a hidden row too" };
 const NUL: Support = Support::Local { reason: "no text of PostgreSQL's holds a NUL character" };
 
 /// Whether equality, order and grouping of this type are ours.

@@ -86,15 +86,18 @@ pub(crate) async fn table(lease: &Lease, name: &TableName) -> Result<Option<Tabl
     let columns_sql = COLUMNS.replace("{row_estimate}", ROW_ESTIMATE).replace("{visible}", VISIBLE);
     let keys_sql = KEYS.replace("{visible}", VISIBLE);
     let client = lease.client()?;
-    let columns = lease.answer(client.query(&columns_sql, &[&name.schema, &name.table])).await?;
+    let named: [&(dyn tokio_postgres::types::ToSql + Sync); 2] = [&name.schema, &name.table];
+    // Both are on their way before the first is answered.
+    let both = async { futures::try_join!(client.query(&columns_sql, &named), client.query(&keys_sql, &named)) };
+    let (columns, keys) = lease.answer(both).await?;
     let Some(first) = columns.first() else { return Ok(None) };
     let (kind, row_estimate) = (kind_of(&value::<String>(first, 1)?), estimate_of(value(first, 2)?));
     let columns = columns.iter().map(column).filter_map(Result::transpose).collect::<Result<Vec<_>, _>>()?;
     let mut primary_key = Vec::new();
     let mut unique_keys = Vec::new();
-    for row in lease.answer(client.query(&keys_sql, &[&name.schema, &name.table])).await? {
-        let key: Vec<String> = value(&row, 1)?;
-        if value(&row, 0)? {
+    for row in &keys {
+        let key: Vec<String> = value(row, 1)?;
+        if value(row, 0)? {
             primary_key = key;
         } else {
             unique_keys.push(key);

@@ -10,11 +10,12 @@ use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 use wayleave_connector_api::{
-    BatchStream, Connector, ConnectorError, Dialect, ServerInfo, SourceIdentity, Statement, Table, TableName,
-    TableSummary,
+    BatchStream, Connector, ConnectorError, Dialect, Pseudonymiser, ServerInfo, SourceIdentity, Statement, Table,
+    TableName, TableSummary,
 };
 
 use crate::decode::RowDecoder;
+use crate::in_turn::query_in_turn;
 use crate::pool::{Control, Lease, Pool, StopOnDrop, interruption, refusal};
 use crate::{SqliteDialect, SqliteOptions, introspect};
 
@@ -24,7 +25,7 @@ const FIRST_BATCH_ROWS: usize = 256;
 const BATCH_ROWS: usize = 8_192;
 
 /// Batches that wait to be taken before reading pauses.
-const BATCHES_AHEAD: usize = 2;
+pub(crate) const BATCHES_AHEAD: usize = 2;
 
 /// Reads one SQLite file.
 #[derive(Debug)]
@@ -71,12 +72,42 @@ impl Connector for SqliteConnector {
     }
 
     async fn query(&self, statement: Statement) -> Result<BatchStream, ConnectorError> {
+        self.answer(statement, None).await
+    }
+
+    async fn query_pseudonymised(
+        &self,
+        statement: Statement,
+        pseudonymiser: &Pseudonymiser,
+    ) -> Result<BatchStream, ConnectorError> {
+        self.answer(statement, Some(pseudonymiser.clone())).await
+    }
+
+    /// It has no hash join: each row's partners are looked up in an index, one row after the other.
+    fn joins_by_lookup(&self) -> bool {
+        true
+    }
+
+    async fn query_in_turn(&self, statements: [Statement; 2]) -> Result<[BatchStream; 2], ConnectorError> {
+        query_in_turn(&self.pool, statements).await
+    }
+}
+
+impl SqliteConnector {
+    async fn answer(
+        &self,
+        statement: Statement,
+        pseudonymiser: Option<Pseudonymiser>,
+    ) -> Result<BatchStream, ConnectorError> {
         let lease = self.pool.lease().await?;
         let control = self.pool.control();
         let stop = StopOnDrop(Arc::clone(&control));
         let (sender, receiver) = mpsc::channel(BATCHES_AHEAD);
         let (ready, prepared) = oneshot::channel();
-        let reader = tokio::task::spawn_blocking(move || read(lease, &control, &statement, &sender, ready));
+        let reader = tokio::task::spawn_blocking(move || {
+            let secret = pseudonymiser.as_ref().map(Pseudonymiser::secret);
+            read(lease, &control, Asked { statement: &statement, secret }, &sender, ready)
+        });
         if prepared.await.is_err() {
             return Err(match outcome(reader).await {
                 Err(error) => error,
@@ -115,27 +146,34 @@ async fn outcome(reader: JoinHandle<Result<(), ConnectorError>>) -> Result<(), C
     }
 }
 
+/// A statement, and what is bound to its one parameter where it has one.
+#[derive(Clone, Copy)]
+pub(crate) struct Asked<'a> {
+    pub statement: &'a Statement,
+    pub secret: Option<&'a [u8]>,
+}
+
 /// Runs on a thread of its own, from opening to the last row.
 fn read(
     mut lease: Lease,
     control: &Arc<Control>,
-    statement: &Statement,
+    asked: Asked<'_>,
     sender: &mpsc::Sender<RecordBatch>,
     ready: oneshot::Sender<()>,
 ) -> Result<(), ConnectorError> {
-    let outcome =
-        lease.connect(control).and_then(|connection| read_rows(connection, control, statement, sender, ready));
+    let outcome = lease.connect(control).and_then(|connection| read_rows(connection, control, asked, sender, ready));
     lease.settle(control, &outcome);
     outcome
 }
 
-fn read_rows(
+pub(crate) fn read_rows(
     connection: &Connection,
     control: &Control,
-    statement: &Statement,
+    asked: Asked<'_>,
     sender: &mpsc::Sender<RecordBatch>,
     ready: oneshot::Sender<()>,
 ) -> Result<(), ConnectorError> {
+    let Asked { statement, secret } = asked;
     refuse_what_is_no_query(&statement.sql)?;
     let mut decoder = RowDecoder::new(&statement.schema)?;
     let mut prepared = connection.prepare(&statement.sql).map_err(|error| refusal(error, control))?;
@@ -143,6 +181,10 @@ fn read_rows(
         return Err(no_query());
     }
     decoder.check_width(prepared.column_count())?;
+    // Without pseudonyms to look for there is no place for it.
+    if let Some(secret) = secret.filter(|_| prepared.parameter_count() > 0) {
+        prepared.raw_bind_parameter(1, secret).map_err(|error| refusal(error, control))?;
+    }
     // One statement is one read transaction: it sees the database as it stood at its first step.
     let mut rows = prepared.raw_query();
     // A receiver that has gone away shows at the first send.

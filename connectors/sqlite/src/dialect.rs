@@ -8,8 +8,9 @@
 
 use arrow::datatypes::DataType;
 use wayleave_connector_api::{
-    Aggregate, AggregateFunction, Collation, DatePart, DateUnit, Dialect, Expr, KeyFormat, Mask, OutputColumn, Support,
-    TextFunction, TextPart, TextUse, Value, arithmetic_support, widens,
+    AWAITED_PSEUDONYMS, Aggregate, AggregateFunction, Collation, DatePart, DateUnit, Dialect, Expr, KeyFormat,
+    LONGEST_PATTERN_BYTES, Mask, OutputColumn, Support, TextFunction, TextPart, TextUse, Value, arithmetic_support,
+    widens,
 };
 
 mod function;
@@ -17,7 +18,9 @@ mod key;
 mod literal;
 mod pattern;
 
-use crate::functions::{AS_BOOLEAN, EXACT_SUM, ISO_DATE, LAST_CHARACTERS, OUTWARD_POSTCODE, YEAR_OF_DATE};
+use crate::functions::{
+    AS_BOOLEAN, EXACT_SUM, INTEGER_SUM, ISO_DATE, JOIN_PSEUDONYM, LAST_CHARACTERS, OUTWARD_POSTCODE, YEAR_OF_DATE,
+};
 use crate::types::keeps_numbers_as_text;
 
 const BINARY: &str = " COLLATE BINARY";
@@ -27,9 +30,6 @@ const LONGEST_WRITTEN_LIST: usize = 500;
 
 /// SQLite refuses an expression deeper than 1,000 and reads a chain of ANDs or ORs as a tree of that depth.
 const LONGEST_CHAIN: usize = 400;
-
-/// SQLite refuses a pattern of more than 50,000 bytes when it meets the first row; escapes make one three times longer.
-const LONGEST_PATTERN_BYTES: usize = 10_000;
 
 const FLOATS: Support = Support::Local { reason: "SQLite and we round and order floats in ways that may differ" };
 const DECIMALS: Support = Support::Local { reason: "SQLite keeps decimals as binary floats" };
@@ -165,6 +165,16 @@ impl Dialect for SqliteDialect {
         }
     }
 
+    fn in_pseudonyms(&self, canonical_sql: &str, _format: KeyFormat, pseudonyms: Option<&[String]>) -> Option<String> {
+        // The connector binds the secret.
+        let pseudonym = format!("{JOIN_PSEUDONYM}({canonical_sql}, ?1)");
+        Some(match pseudonyms {
+            None => format!("{pseudonym} IN ({AWAITED_PSEUDONYMS})"),
+            Some([]) => "1 = 0".to_owned(),
+            Some(pseudonyms) => in_texts(&pseudonym, pseudonyms),
+        })
+    }
+
     fn text(&self, sql: &str, output: &OutputColumn, _text_use: TextUse) -> String {
         match output.data_type {
             DataType::Utf8 => by_bytes(sql, output.collation),
@@ -205,17 +215,23 @@ impl Dialect for SqliteDialect {
 
     fn aggregate(&self, call: &Aggregate, argument: Option<&str>) -> String {
         let name = match (call.function, &call.data_type) {
-            (AggregateFunction::Count, _) => "count",
-            // Its own `sum` of integers gives up past 64 bits.
             (AggregateFunction::Sum, DataType::Decimal128(..)) => EXACT_SUM,
-            (AggregateFunction::Sum, _) => "sum",
-            (AggregateFunction::Min, _) => "min",
-            (AggregateFunction::Max, _) => "max",
+            (function, _) => self.aggregate_name(function),
         };
         let distinct = if call.distinct { "DISTINCT " } else { "" };
         match argument {
             None => format!("{name}(*)"),
             Some(argument) => format!("{name}({distinct}{argument})"),
+        }
+    }
+
+    /// Its own `sum` of integers gives up where a part of it does not fit, even if the whole does.
+    fn aggregate_name(&self, function: AggregateFunction) -> &'static str {
+        match function {
+            AggregateFunction::Count => "count",
+            AggregateFunction::Sum => INTEGER_SUM,
+            AggregateFunction::Min => "min",
+            AggregateFunction::Max => "max",
         }
     }
 

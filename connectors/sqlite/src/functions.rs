@@ -11,13 +11,13 @@ use chrono::Datelike;
 use rusqlite::functions::{Context, FunctionFlags};
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, Result};
-use wayleave_connector_api::{Form, KeyFormat, Scheme};
+use wayleave_connector_api::{Form, KeyFormat, Pseudonymiser, Scheme};
 
 mod date;
 mod sum;
 mod text;
 
-pub(crate) use sum::EXACT_SUM;
+pub(crate) use sum::{EXACT_SUM, INTEGER_SUM};
 pub(crate) use text::{
     TEXT_CONCAT, TEXT_LEFT, TEXT_LENGTH, TEXT_LIKE, TEXT_LOWER, TEXT_POSITION, TEXT_REPLACE, TEXT_RIGHT,
     TEXT_SUBSTRING, TEXT_TRIM, TEXT_UPPER,
@@ -44,6 +44,9 @@ pub(crate) const LAST_CHARACTERS: &str = "last_characters";
 /// `as_boolean(value)`: 0 or 1, which are false and true; any other value is neither.
 pub(crate) const AS_BOOLEAN: &str = "as_boolean";
 
+/// `join_pseudonym(key, secret)`: the pseudonym of a canonical key under the secret of one join.
+pub(crate) const JOIN_PSEUDONYM: &str = "join_pseudonym";
+
 /// Makes the functions known to a connection.
 pub(crate) fn register(connection: &Connection) -> Result<()> {
     let flags = FunctionFlags::SQLITE_UTF8 | FunctionFlags::SQLITE_DETERMINISTIC | FunctionFlags::SQLITE_INNOCUOUS;
@@ -60,6 +63,13 @@ pub(crate) fn register(connection: &Connection) -> Result<()> {
         Ok(count.and_then(|count| with_text(ctx, |text| Some(last_characters(text, count)))))
     })?;
     connection.create_scalar_function(AS_BOOLEAN, 1, flags, |ctx| Ok(as_boolean(ctx.get_raw(0))))?;
+    connection.create_scalar_function(JOIN_PSEUDONYM, 2, flags, |ctx| {
+        let secret = match ctx.get_raw(1) {
+            ValueRef::Blob(bytes) => bytes.try_into().ok().map(Pseudonymiser::new),
+            _ => None,
+        };
+        Ok(secret.and_then(|pseudonymiser| with_text(ctx, |key| Some(pseudonymiser.of(key)))))
+    })?;
     text::register(connection, flags)?;
     sum::register(connection, flags)
 }

@@ -20,6 +20,7 @@ mod connector;
 mod decode;
 mod dialect;
 mod functions;
+mod in_turn;
 mod introspect;
 mod options;
 mod pool;

@@ -5,6 +5,7 @@ mod contract;
 mod dialect;
 mod fragments;
 mod functions;
+mod in_turn;
 mod introspection;
 mod limits;
 mod reading;

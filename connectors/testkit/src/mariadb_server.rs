@@ -205,7 +205,7 @@ impl MariadbServer {
         );
         write_file(&root.join("users.sql"), &users, self.owner)?;
         let settings = format!(
-            "[mariadbd]\ndatadir={shown}/data\nsocket={shown}/socket\npid-file={shown}/pid\ntmpdir={shown}\nbind-address=127.0.0.1\n\
+            "[mariadbd]\ndatadir={shown}/data\nsocket={shown}/socket\npid-file={shown}/pid\ntmpdir={shown}\nbind-address=127.0.0.1,127.0.0.2\n\
              init-file={shown}/users.sql\nskip-name-resolve\nskip-log-bin\nskip-networking=0\n\
              innodb-flush-log-at-trx-commit=2\ninnodb-doublewrite=0\ninnodb-log-file-size=8M\n\
              character-set-server=utf8mb4\n{encryption}"

@@ -10,6 +10,8 @@ use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::common::{Column, DFSchemaRef, DataFusionError, JoinType};
 use datafusion::logical_expr::{Expr, LogicalPlan};
 
+use crate::expression::unaliased;
+
 /// What the author of a query wrote into it: read off the plan before anything has worked on it.
 #[derive(Debug, Default)]
 struct Written {
@@ -171,13 +173,6 @@ fn distinct_again(column: &Column, expr: &Expr, meaning: Option<&Meaning>) -> Ex
             Expr::AggregateFunction(call)
         }
         _ => expr.clone(),
-    }
-}
-
-pub(super) fn unaliased(expr: &Expr) -> &Expr {
-    match expr {
-        Expr::Alias(alias) => unaliased(&alias.expr),
-        other => other,
     }
 }
 

@@ -19,7 +19,7 @@ use std::time::Duration;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_plan::ExecutionPlan;
 use serde::{Serialize, Serializer};
-use wayleave_connector_api::Audience;
+use wayleave_connector_api::{Audience, KeyDisclosure};
 
 use super::answer::{Notice, agreements_of};
 use crate::federate::{self, PlannedFragment, QueryRun};
@@ -149,6 +149,9 @@ pub struct KeysFrom {
     pub agency: String,
     /// Ids of the agreements that disclose them.
     pub under: Vec<String>,
+    /// Whether they go as pseudonyms; left out where they go as they are.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub pseudonymised: bool,
 }
 
 /// Something that no agency could do, and why.
@@ -386,9 +389,10 @@ impl QueryPlan {
             keys_from: fragment
                 .keys_from
                 .iter()
-                .map(|agency| KeysFrom {
+                .map(|(agency, disclosure)| KeysFrom {
                     agency: agency.clone(),
                     under: fragment.keys_under.get(agency).into_iter().flatten().cloned().collect(),
+                    pseudonymised: *disclosure == KeyDisclosure::Pseudonymised,
                 })
                 .collect(),
             sql,

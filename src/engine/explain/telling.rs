@@ -36,8 +36,8 @@ pub(super) enum Release {
     AggregatesOnly,
 }
 
-/// What may be told of a fragment.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What may be told of a fragment, from the most to the least.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Told {
     All,
     /// Not its bytes: they would tell how long values are that a pseudonym stands for.
@@ -129,6 +129,8 @@ impl Telling {
                 }
                 Some(_) | None => Told::Nothing,
             };
+            // What stands in several places is told of as little as in any of them.
+            let told = told.max(self.fragments.get(&fragment).copied().unwrap_or(Told::All));
             self.fragments.insert(fragment, told);
             if at_most == Told::Nothing {
                 self.cut_off.insert(fragment);

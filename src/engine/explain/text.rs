@@ -90,12 +90,15 @@ fn fragment(plan: &FragmentPlan, text: &mut String) {
             writeln!(text, "   consent checked under {} ({registers}): {}", consent.agreement, consent.rule)
         };
     }
-    if !plan.keys_from.is_empty() {
-        let from: Vec<&str> = plan.keys_from.iter().map(|from| from.agency.as_str()).collect();
-        let mut under: Vec<&str> =
-            plan.keys_from.iter().flat_map(|from| from.under.iter().map(String::as_str)).collect();
+    for (pseudonymised, keys) in [(false, "keys"), (true, "pseudonymised keys")] {
+        let sent = || plan.keys_from.iter().filter(|from| from.pseudonymised == pseudonymised);
+        let from: Vec<&str> = sent().map(|from| from.agency.as_str()).collect();
+        let mut under: Vec<&str> = sent().flat_map(|from| from.under.iter().map(String::as_str)).collect();
         under.dedup();
-        let _ = writeln!(text, "   receives the keys of {}, disclosed under {}", from.join(", "), under.join(", "));
+        if !from.is_empty() {
+            let _ =
+                writeln!(text, "   receives the {keys} of {}, disclosed under {}", from.join(", "), under.join(", "));
+        }
     }
     if let Some(sql) = &plan.sql {
         let _ = writeln!(text, "   {sql}");
@@ -106,13 +109,18 @@ fn fragment(plan: &FragmentPlan, text: &mut String) {
         Some(Numbers::Told(measured)) => {
             let mut said = vec![format!("read {}", counted(measured.rows, "row"))];
             said.extend(measured.bytes.map(|bytes| counted(bytes, "byte")));
-            said.extend(measured.keys.map(|keys| format!("{} received", counted(keys, "key"))));
+            let key = if is_pseudonymised(plan) { "pseudonymised key" } else { "key" };
+            said.extend(measured.keys.map(|keys| format!("{} received", counted(keys, key))));
             said.extend(measured.statements.map(|statements| counted(statements, "statement")));
             said.extend(measured.first_row_ms.map(|time| format!("first row after {time:.2} ms")));
             said.extend(measured.total_ms.map(|time| format!("all after {time:.2} ms")));
             let _ = writeln!(text, "   {}", said.join(", "));
         }
     }
+}
+
+fn is_pseudonymised(plan: &FragmentPlan) -> bool {
+    !plan.keys_from.is_empty() && plan.keys_from.iter().all(|from| from.pseudonymised)
 }
 
 fn counted(count: u64, thing: &str) -> String {

@@ -9,7 +9,8 @@ use datafusion::logical_expr::{Aggregate, Distinct, Expr, FetchType, Join, Limit
 
 use super::counted::{Chains, Class, Counted};
 use super::expression::{LONGEST, cut, identifier, listed, order, words};
-use super::glossary::{Glossary, is_made_up, unaliased};
+use super::glossary::{Glossary, is_made_up};
+use crate::expression::unaliased;
 use crate::federate::{FragmentNode, KeyedJoinNode, PlannedFragment};
 
 /// What an operation does.
@@ -241,7 +242,8 @@ impl Planter<'_> {
         let mut tables: Vec<String> = node.origins.iter().map(|origin| origin.table.clone()).collect();
         tables.dedup();
         let tables = if tables.is_empty() { "a consent register".to_owned() } else { tables.join(", ") };
-        let said = format!("{}: {tables}", node.agencies().join(", "));
+        let once = if node.places > 1 { format!(", read once for {} places", node.places) } else { String::new() };
+        let said = format!("{}: {tables}{once}", node.agencies().join(", "));
         Operator { fragment: Some(node.id()), ..Operator::new(Does::Fragment, said, Vec::new()) }
     }
 
@@ -300,14 +302,7 @@ impl Planter<'_> {
             Some(said) => (Does::ConsentCheck, said.to_owned()),
             None => (Does::KeyedJoin, self.join_words(&keyed.join)),
         };
-        let from: Vec<&str> = keyed.discloses.iter().map(String::as_str).collect();
-        let to = &keyed.receives;
-        let keys = if from.is_empty() {
-            // What an agency has told may be said to it again.
-            format!("the first's keys narrow what {to} is asked")
-        } else {
-            format!("keys of {} go to {to}", from.join(", "))
-        };
+        let keys = keyed.words();
         let giver = self.plant(keyed.giver_plan());
         let receiver = self.plant(keyed.receiver_plan());
         let order = ReadingOrder::Keyed;

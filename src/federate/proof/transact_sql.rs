@@ -34,13 +34,18 @@ mod tests {
     use datafusion::arrow::datatypes::{DataType, Field, Schema, TimeUnit};
     use wayleave_connector_api::{
         Audience, Collation, Column, ColumnType, CompareOp, Connector, DatePart, DateUnit, Existence, Expr, Form,
-        Fragment, KeyFormat, KeySlot, Mask, NullsOrder, Probe, Relation, Scan, ScanReason, Scheme, SetKind,
-        SortDirection, SortKey, TableName, TextFunction, TrimSide, Value, render_fragment, render_policy_conjuncts,
+        Fragment, KeyDisclosure, KeyFormat, KeySlot, Mask, NullsOrder, Probe, Relation, Scan, ScanReason, Scheme,
+        SetKind, SortDirection, SortKey, TableName, TextFunction, TrimSide, Value, render_fragment,
+        render_policy_conjuncts,
     };
     use wayleave_connector_sqlserver::{Login, SqlServerConnector, SqlServerOptions, TlsMode};
 
     use super::super::*;
     use super::*;
+
+    fn prove(sql: &str, agency: &Agency, origins: &[Origin], obligations: &[Obligation]) -> Result<(), Error> {
+        Prover::new(obligations).prove(sql, agency, origins)
+    }
 
     fn connector() -> Arc<dyn Connector> {
         let options = SqlServerOptions {
@@ -187,7 +192,7 @@ mod tests {
         ];
         let proven = |sql: &str| prove(sql, &agency, &[], &obligations).is_ok();
         for shape in shapes {
-            for keys in [None, Some(KeySlot { column: 0, format: None })] {
+            for keys in [None, Some(KeySlot { column: 0, format: None, disclosure: KeyDisclosure::Plain, number: 0 })] {
                 let of = |policy| Relation::Scan(Box::new(Scan { keys: keys.clone(), ..scan(policy) }));
                 let good = written(&connector, shape(of(demanded.clone())));
                 assert!(proven(&good), "{good}");

@@ -17,8 +17,11 @@ use datafusion::logical_expr::{
 };
 
 use super::in_inputs;
-use super::shape::{agency_of, names_a_row, only_columns, rows};
-use crate::expression::{cannot_fail, exact_sum, holds_subquery};
+use super::shape::{agency_of, hardly_repeats, names_a_row, only_columns, rows};
+use crate::expression::{INTEGER_AS_DECIMAL, cannot_fail, exact_sum, holds_subquery, sum_of_sums, unaliased};
+
+/// A sum of decimals has ten digits more than they, up to 38: those of so many have room for as many rows as there are.
+const ROOMY_DIGITS: u8 = 28;
 
 /// The relation name of partial aggregates.
 const PARTIAL: &str = "partial aggregate";
@@ -40,8 +43,11 @@ enum Call {
 
 #[derive(Clone, Copy)]
 enum Above {
-    /// The call itself over the parts: `sum`, `min`, `max`.
+    /// The call itself over the parts: `sum` of decimals, `min`, `max`.
     Again,
+    /// The sum of integers' sums, which are of a wider type: a part may go beyond 64 bits where the whole does not, or where
+    /// the join drops it.
+    Sum,
     /// The sum of counts, which over no parts is zero.
     Count,
 }
@@ -96,6 +102,7 @@ fn split_with(aggregate: &Aggregate, extremes: Extremes) -> Result<Option<Logica
                 let Expr::AggregateFunction(function) = unaliased(original) else { return Ok(None) };
                 let func = match above {
                     Above::Again => Arc::clone(&function.func),
+                    Above::Sum => Arc::new(sum_of_sums()),
                     Above::Count => Arc::new(exact_sum()),
                 };
                 Expr::AggregateFunction(AggregateFunction::new_udf(func, vec![argument], false, None, Vec::new(), None))
@@ -142,22 +149,29 @@ fn take_apart(call: &Expr, schema: &DFSchema, extremes: Extremes) -> Option<Call
         [argument] => argument,
         _ => return None,
     };
-    let above = match func.name() {
-        "min" | "max" if extremes == Extremes::Whole => return Some(Call::Whole(unaliased(call).clone())),
-        "min" | "max" => Above::Again,
-        "count" | "sum" if *distinct => return Some(Call::Whole(unaliased(call).clone())),
-        "sum" => Above::Again,
-        "count" => Above::Count,
-        _ => return None,
-    };
-    // Below the join there are rows that it would have dropped: nothing may fail over those. And a sum of floating-point
-    // numbers depends on how it is grouped.
-    let exact =
-        !matches!(argument.get_type(schema), Ok(DataType::Float16 | DataType::Float32 | DataType::Float64) | Err(_));
-    if !whole.clone().all(|expr| cannot_fail(expr, schema)) || !(exact || func.name() != "sum") {
+    // Below the join there are rows that it would have dropped: nothing may fail over those.
+    if !whole.clone().all(|expr| cannot_fail(expr, schema)) {
         return None;
     }
-    Some(Call::Parts { below: unaliased(call).clone(), above })
+    let as_it_is = |above| Some(Call::Parts { below: unaliased(call).clone(), above });
+    match func.name() {
+        "count" | "sum" if *distinct => Some(Call::Whole(unaliased(call).clone())),
+        "min" | "max" if extremes == Extremes::Whole => Some(Call::Whole(unaliased(call).clone())),
+        "min" | "max" => as_it_is(Above::Again),
+        "count" => as_it_is(Above::Count),
+        "sum" => match argument.get_type(schema).ok()? {
+            DataType::Int64 => {
+                let wide = cast(argument.clone(), INTEGER_AS_DECIMAL);
+                let sum = Arc::new(exact_sum());
+                let below = AggregateFunction::new_udf(sum, vec![wide], false, filter.clone(), Vec::new(), None);
+                Some(Call::Parts { below: Expr::AggregateFunction(below), above: Above::Sum })
+            }
+            DataType::Decimal128(digits, _) if digits <= ROOMY_DIGITS => as_it_is(Above::Again),
+            // A sum of floating-point numbers depends on how it is grouped.
+            _ => None,
+        },
+        _ => None,
+    }
 }
 
 /// What a partial aggregate has to give.
@@ -206,8 +220,8 @@ fn place_below(join: &Join, wanted: &Wanted) -> Result<Option<LogicalPlan>, Data
     let has_all = |side: &LogicalPlan| {
         wanted.arguments.iter().all(|column| side.schema().maybe_index_of_column(column).is_some())
     };
-    // A side that is filled with NULLs may be grouped for calls that ignore them, not for a count of rows.
-    let counts_rows = wanted.parts.iter().any(|part| columns_of(part).is_empty());
+    // A side that is filled with NULLs may be grouped for calls that ignore such a row, not for those that take it for a value.
+    let counts_rows = !wanted.parts.iter().all(ignores_nulls);
     let (left, right) = match join.join_type {
         JoinType::Inner => (has_all(&join.left), has_all(&join.right)),
         JoinType::Left => (has_all(&join.left), !counts_rows && has_all(&join.right)),
@@ -252,6 +266,19 @@ fn place_below(join: &Join, wanted: &Wanted) -> Result<Option<LogicalPlan>, Data
     Ok(Some(LogicalPlan::Join(joined)))
 }
 
+/// Whether a call does not count a row of NULLs.
+fn ignores_nulls(call: &Expr) -> bool {
+    fn is_null_of_null(argument: &Expr) -> bool {
+        match argument {
+            Expr::Column(_) => true,
+            Expr::Cast(cast) => is_null_of_null(&cast.expr),
+            Expr::Alias(alias) => is_null_of_null(&alias.expr),
+            _ => false,
+        }
+    }
+    matches!(call, Expr::AggregateFunction(call) if call.params.args.iter().any(is_null_of_null))
+}
+
 fn made_side(join: &Join, left: bool) -> &LogicalPlan {
     if left { &join.left } else { &join.right }
 }
@@ -268,7 +295,7 @@ fn grouped(plan: &LogicalPlan, wanted: &Wanted) -> Result<Option<LogicalPlan>, D
     let known = wanted.arguments.iter().all(|column| plan.schema().maybe_index_of_column(column).is_some());
     // With each column beside the join's keys there are more groups, until they are hardly fewer than rows.
     let fine = !named.is_subset(&wanted.keys);
-    if !known || groups.is_empty() || fine || names_a_row(plan, &named) {
+    if !known || groups.is_empty() || fine || names_a_row(plan, &named) || hardly_repeats(plan, &named) {
         return Ok(None);
     }
     let group_exprs: Vec<Expr> = groups.into_iter().map(Expr::Column).collect();
@@ -304,11 +331,4 @@ fn plain(expr: &Expr) -> bool {
 
 fn columns_of(expr: &Expr) -> Vec<Column> {
     expr.column_refs().into_iter().cloned().collect()
-}
-
-fn unaliased(expr: &Expr) -> &Expr {
-    match expr {
-        Expr::Alias(alias) => unaliased(&alias.expr),
-        other => other,
-    }
 }

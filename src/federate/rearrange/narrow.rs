@@ -8,12 +8,12 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use datafusion::common::{Column, DataFusionError};
-use datafusion::logical_expr::{Filter, Join, JoinType, LogicalPlan, Projection};
+use datafusion::logical_expr::{Expr, Filter, Join, JoinType, LogicalPlan, Projection};
 
 use super::in_inputs;
 use super::shape::{agency_of, only_columns};
 use crate::catalog::Agency;
-use crate::expression::holds_subquery;
+use crate::expression::{cannot_fail, holds_subquery};
 
 /// Moves each such join down to the subtree of its own agency.
 pub(super) fn match_early(plan: LogicalPlan) -> Result<LogicalPlan, DataFusionError> {
@@ -21,10 +21,11 @@ pub(super) fn match_early(plan: LogicalPlan) -> Result<LogicalPlan, DataFusionEr
     let plan = in_inputs(plan, match_early)?;
     let LogicalPlan::Join(join) = &plan else { return Ok(plan) };
     let is_semi = matches!(join.join_type, JoinType::LeftSemi | JoinType::LeftAnti);
-    if !is_semi
-        || join.null_aware
-        || join.filter.as_ref().is_some_and(|filter| filter.is_volatile() || holds_subquery(filter))
-    {
+    let schema = join.left.schema().join(join.right.schema())?;
+    // Further down it meets rows that the joins between would have dropped: nothing may fail over those.
+    let movable = |expr: &Expr| !expr.is_volatile() && !holds_subquery(expr) && cannot_fail(expr, &schema);
+    let all_movable = join.on.iter().flat_map(|(left, right)| [left, right]).chain(&join.filter).all(movable);
+    if !is_semi || join.null_aware || !all_movable {
         return Ok(plan);
     }
     let Some(agency) = agency_of(&join.right).filter(|_| agency_of(&join.left).is_none()) else { return Ok(plan) };

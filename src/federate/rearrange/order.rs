@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use datafusion::common::{Column, DataFusionError, ExprSchema, NullEquality};
+use datafusion::common::{Column, DFSchema, DataFusionError, ExprSchema, NullEquality};
 use datafusion::logical_expr::utils::{conjunction, split_conjunction};
 use datafusion::logical_expr::{
     BinaryExpr, Expr, Filter, Join, JoinConstraint, JoinType, LogicalPlan, Operator, Projection,
@@ -15,7 +15,7 @@ use datafusion::logical_expr::{
 use super::in_inputs;
 use super::shape::{agency_of, only_columns, rows};
 use crate::catalog::Agency;
-use crate::expression::holds_subquery;
+use crate::expression::{cannot_fail, holds_subquery};
 
 /// Regroups every tree of inner joins over more than one agency.
 pub(super) fn group_by_agency(plan: LogicalPlan) -> Result<LogicalPlan, DataFusionError> {
@@ -126,8 +126,10 @@ impl JoinTree {
 
     /// Sorts the conditions into classes of equal columns and all others; false where one cannot be placed.
     fn sort_out(&mut self) -> bool {
+        let Some(schema) = self.schema() else { return false };
         for expr in std::mem::take(&mut self.written) {
-            if expr.is_volatile() || holds_subquery(&expr) {
+            // Elsewhere it would be evaluated on rows that never came where it stands.
+            if expr.is_volatile() || holds_subquery(&expr) || !cannot_fail(&expr, &schema) {
                 return false;
             }
             if let Expr::BinaryExpr(BinaryExpr { left, op: Operator::Eq, right }) = &expr
@@ -150,6 +152,11 @@ impl JoinTree {
             self.conditions.push(Condition { expr, members, operands, applied: false });
         }
         true
+    }
+
+    /// The columns of all relations.
+    fn schema(&self) -> Option<DFSchema> {
+        self.relations.iter().try_fold(DFSchema::empty(), |all, relation| all.join(relation.plan.schema()).ok())
     }
 
     /// The relations that an expression speaks of; `None` where it speaks of none, or of something else.

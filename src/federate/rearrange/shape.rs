@@ -7,10 +7,10 @@ use datafusion::catalog::default_table_source::source_as_provider;
 use datafusion::common::Column;
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::logical_expr::utils::split_conjunction;
-use datafusion::logical_expr::{Expr, FetchType, JoinType, LogicalPlan, Operator, TableScan};
+use datafusion::logical_expr::{Expr, FetchType, JoinType, LogicalPlan, Operator, SubqueryAlias, TableScan};
 
 use crate::catalog::Agency;
-use crate::federate::estimate::{TABLE_ROWS, count};
+use crate::federate::estimate::{TABLE_ROWS, count, share};
 use crate::policy::{ColumnValue, ReleasedTable};
 
 /// The one agency that could answer all of a plan: every leaf is a released table of its, with nothing to be done here.
@@ -70,15 +70,15 @@ fn kept(predicate: &Expr) -> f64 {
         .into_iter()
         .map(|conjunct| match conjunct {
             Expr::BinaryExpr(binary) => match binary.op {
-                Operator::Eq => 0.05,
-                Operator::NotEq => 0.95,
+                Operator::Eq => share::EQUAL,
+                Operator::NotEq => 1.0 - share::EQUAL,
                 Operator::Or => (kept(&binary.left) + kept(&binary.right)).min(1.0),
-                _ => 0.33,
+                _ => share::RANGE,
             },
-            Expr::InList(list) if !list.negated => (0.05 * count(list.list.len())).min(0.5),
-            Expr::Like(like) if !like.negated => 0.1,
-            Expr::IsNull(_) => 0.05,
-            _ => 0.8,
+            Expr::InList(list) if !list.negated => share::listed(list.list.len()),
+            Expr::Like(like) if !like.negated => share::LIKE,
+            Expr::IsNull(_) => share::NULL,
+            _ => share::OTHER,
         })
         .product()
 }
@@ -94,6 +94,7 @@ pub(super) fn names_a_row(plan: &LogicalPlan, columns: &BTreeSet<Column>) -> boo
         })
         .unwrap_or(false),
         LogicalPlan::Filter(filter) => names_a_row(&filter.input, columns),
+        LogicalPlan::SubqueryAlias(alias) => names_a_row(&alias.input, &below(alias, columns)),
         LogicalPlan::Projection(projection) if only_columns(&projection.expr) => {
             names_a_row(&projection.input, columns)
         }
@@ -108,6 +109,54 @@ pub(super) fn names_a_row(plan: &LogicalPlan, columns: &BTreeSet<Column>) -> boo
         }),
         _ => false,
     }
+}
+
+/// Whether hardly two rows are the same in these columns: they are the subject key of a table that is joined by a declared key
+/// of its own. Such a table has a row for each person, or little more, and the others hang on it.
+pub(super) fn hardly_repeats(plan: &LogicalPlan, columns: &BTreeSet<Column>) -> bool {
+    match plan {
+        LogicalPlan::Filter(filter) => hardly_repeats(&filter.input, columns),
+        LogicalPlan::SubqueryAlias(alias) => hardly_repeats(&alias.input, &below(alias, columns)),
+        LogicalPlan::Projection(projection) if only_columns(&projection.expr) => {
+            hardly_repeats(&projection.input, columns)
+        }
+        LogicalPlan::Join(join) if join.join_type == JoinType::Inner => {
+            let keys = |pick: fn(&(Expr, Expr)) -> &Expr| -> BTreeSet<Column> {
+                join.on.iter().filter_map(|pair| pick(pair).try_as_col().cloned()).collect()
+            };
+            [(&join.left, keys(|pair| &pair.0)), (&join.right, keys(|pair| &pair.1))].iter().any(|(side, keys)| {
+                columns.iter().all(|column| side.schema().maybe_index_of_column(column).is_some())
+                    && (lists_persons(side, columns, keys) || hardly_repeats(side, columns))
+            })
+        }
+        _ => false,
+    }
+}
+
+/// Whether a plan is one table whose subject key these columns are, and of which the keys hold a declared key.
+fn lists_persons(plan: &LogicalPlan, columns: &BTreeSet<Column>, keys: &BTreeSet<Column>) -> bool {
+    match plan {
+        LogicalPlan::TableScan(scan) => with_table(scan, |table| {
+            let named = |name: &str| Column::new(Some(scan.table_name.clone()), name);
+            let position = table.subject.and_then(|subject| subject.released_column);
+            let subject = position.and_then(|position| table.columns.get(position))?;
+            let is_subject = columns.iter().eq([&named(&subject.name)]);
+            Some(is_subject && table.unique.iter().any(|key| key.iter().all(|name| keys.contains(&named(name)))))
+        })
+        .unwrap_or(false),
+        LogicalPlan::Filter(filter) => lists_persons(&filter.input, columns, keys),
+        LogicalPlan::SubqueryAlias(alias) => lists_persons(&alias.input, &below(alias, columns), &below(alias, keys)),
+        LogicalPlan::Projection(projection) if only_columns(&projection.expr) => {
+            lists_persons(&projection.input, columns, keys)
+        }
+        _ => false,
+    }
+}
+
+/// Columns under the names that they have below an alias; those that are not its own are left out.
+fn below(alias: &SubqueryAlias, columns: &BTreeSet<Column>) -> BTreeSet<Column> {
+    let renamed = alias.schema.columns().into_iter().zip(alias.input.schema().columns());
+    renamed.filter(|(above, _)| columns.contains(above)).map(|(_, below)| below).collect()
 }
 
 /// Whether a projection only picks columns, under the names that they have.

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use chrono::NaiveDate;
+use wayleave_connector_api::KeyDisclosure;
 
 use crate::names::QualifiedTable;
 
@@ -116,8 +117,8 @@ pub struct Share {
     pub masks: BTreeMap<String, MaskRule>,
     /// A predicate over the table's own columns, as SQL text.
     pub rows: Option<String>,
-    /// Agencies that may be sent this table's keys.
-    pub disclose_keys_to: BTreeSet<String>,
+    /// Agencies that may be sent this table's keys, and as what.
+    pub disclose_keys_to: BTreeMap<String, KeyDisclosure>,
     /// Agencies whose tables may be joined with this one's rows inside one server, where both are kept in the same.
     pub join_at_source_with: BTreeSet<String>,
     /// The line of the share's heading.

@@ -3,6 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
+use wayleave_connector_api::KeyDisclosure;
+
 use super::agreement::{
     Agreement, Basis, Consent, ConsentMode, Decision, MaskRule, MinimumPersons, OutputRule, Recipient, Require, Share,
 };
@@ -47,7 +49,7 @@ pub(super) const SHARE_KEYS: &[Key] = &[
     Key::new("columns", "columns = [\"nhs_number\", \"name\"]"),
     Key::new("mask", "mask.postcode = \"outward\""),
     Key::new("rows", "rows = \"deceased = false\""),
-    Key::new("disclose_keys_to", "disclose_keys_to = [\"social\"]"),
+    Key::new("disclose_keys_to", "disclose_keys_to = [\"social\"] # or { social = \"pseudonymised\" }"),
     Key::new("join_at_source_with", "join_at_source_with = [\"social\"]"),
 ];
 pub(super) const MASK_KEYS: &[Key] = &[Key::new("last", "last = 3"), Key::new("constant", "constant = \"withheld\"")];
@@ -326,7 +328,7 @@ fn read_share(table: &Table<'_>) -> Option<ReadShare> {
         None => Some(None),
     };
     let disclosed = match table.optional("disclose_keys_to") {
-        Some(entry) => entry.texts(),
+        Some(entry) => read_disclosed(&entry),
         None => Some(Vec::new()),
     };
     let joined = match table.optional("join_at_source_with") {
@@ -340,12 +342,37 @@ fn read_share(table: &Table<'_>) -> Option<ReadShare> {
         columns: columns?,
         masks: masks?,
         rows: rows?,
-        disclose_keys_to: disclosed.iter().map(|agency| agency.value.clone()).collect(),
+        disclose_keys_to: disclosed.iter().map(|(agency, form)| (agency.value.clone(), *form)).collect(),
         join_at_source_with: joined.iter().map(|agency| agency.value.clone()).collect(),
         line: table.place().line,
     };
-    let agencies = std::iter::once(own).chain(disclosed).chain(joined).collect();
+    let agencies = std::iter::once(own).chain(disclosed.into_iter().map(|(agency, _)| agency)).chain(joined).collect();
     Some(ReadShare { share, table: name.place, agencies })
+}
+
+/// A list of agencies, each of which may be sent keys as they are, or a table that says of each as what.
+fn read_disclosed(entry: &Entry<'_>) -> Option<Vec<(Located<String>, KeyDisclosure)>> {
+    if !entry.is_table() {
+        let agencies = entry.texts()?;
+        return Some(agencies.into_iter().map(|agency| (agency, KeyDisclosure::Plain)).collect());
+    }
+    let mut disclosed = Vec::new();
+    let mut complete = true;
+    for entry in entry.open_table()?.entries() {
+        let agency = Located { value: entry.key().to_owned(), place: entry.key_place() };
+        let form = if entry.is_text() {
+            entry.one_of(&[("plain", KeyDisclosure::Plain), ("pseudonymised", KeyDisclosure::Pseudonymised)])
+        } else {
+            let hint = format!("write `{0} = \"pseudonymised\"` or `{0} = \"plain\"`", entry.key());
+            entry.report(format!("`{}` must say as what keys are sent", entry.name()), hint);
+            None
+        };
+        match form {
+            Some(form) => disclosed.push((agency, form.value)),
+            None => complete = false,
+        }
+    }
+    complete.then_some(disclosed)
 }
 
 fn read_columns(entry: &Entry<'_>) -> Option<Vec<String>> {

@@ -2,7 +2,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use chrono::NaiveDate;
-use wayleave_connector_api::{Form, Scheme};
+use wayleave_connector_api::{Form, KeyDisclosure, Scheme};
 
 use super::*;
 use crate::diagnostic::Diagnostics;
@@ -132,7 +132,7 @@ fn a_whole_agreement_is_read() {
     let share = &agreement.shares[0];
     assert_eq!((share.table.clone(), share.line), (QualifiedTable::new("health", "public", "patients"), 25));
     assert_eq!(share.rows.as_deref(), Some("deceased = false"));
-    assert_eq!(share.disclose_keys_to, BTreeSet::from(["social".to_owned()]));
+    assert_eq!(share.disclose_keys_to, BTreeMap::from([("social".to_owned(), KeyDisclosure::Plain)]));
     let expected = [
         ("dob", MaskRule::YearOfDate),
         ("nhs_number", MaskRule::Pseudonym),
@@ -495,6 +495,46 @@ fn codes_are_not_wildcards() {
         register_faults("purpose = { column = \"purpose\", ", "purpose = { "),
         ["registers.toml:5:11 `column` is missing in `register.shared-care.purpose`"]
     );
+}
+
+#[test]
+fn keys_are_disclosed_as_they_are_or_as_pseudonyms() {
+    const LIST: &str = "disclose_keys_to = [\"social\"]";
+    let disclosed = |written: &str| assert_allowed(LIST, written).shares.remove(0).disclose_keys_to;
+    let (plain, pseudonymised) = (KeyDisclosure::Plain, KeyDisclosure::Pseudonymised);
+    let of = |pairs: &[(&str, KeyDisclosure)]| -> BTreeMap<String, KeyDisclosure> {
+        pairs.iter().map(|(agency, form)| ((*agency).to_owned(), *form)).collect()
+    };
+    assert_eq!(
+        disclosed("disclose_keys_to = { social = \"plain\", police = \"pseudonymised\" }"),
+        of(&[("social", plain), ("police", pseudonymised)])
+    );
+    assert_eq!(disclosed("disclose_keys_to.police = \"pseudonymised\""), of(&[("police", pseudonymised)]));
+    assert_eq!(disclosed("disclose_keys_to = [\"police\", \"social\"]"), of(&[("police", plain), ("social", plain)]));
+    assert_eq!(disclosed("disclose_keys_to = {}"), of(&[]));
+
+    let fault = |written: &str| {
+        let Diagnostics(faults) = parse_agreement(&edited(AGREEMENT, LIST, written)).unwrap_err();
+        let [fault] = faults.as_slice() else { panic!("{faults:?}") };
+        (fault.line, fault.column, fault.message.clone(), fault.hint.clone().unwrap_or_default())
+    };
+    let (line, column, message, hint) = fault("disclose_keys_to = { police = \"pseudonymized\" }");
+    assert_eq!((line, column), (35, 31));
+    assert_eq!(message, "`pseudonymized` is no value of `share.disclose_keys_to.police`");
+    assert_eq!(hint, "did you mean `pseudonymised`?");
+    let (line, column, message, hint) = fault("disclose_keys_to = { police = true }");
+    assert_eq!((line, column), (35, 31));
+    assert_eq!(message, "`share.disclose_keys_to.police` must say as what keys are sent");
+    assert_eq!(hint, "write `police = \"pseudonymised\"` or `police = \"plain\"`");
+    let (line, _, message, hint) = fault("disclose_keys_to = \"police\"");
+    assert_eq!((line, message.as_str()), (35, "`share.disclose_keys_to` must be a list of texts, and this is text"));
+    assert!(hint.contains("{ social = \"pseudonymised\" }"), "{hint}");
+
+    let named = edited(AGREEMENT, LIST, "disclose_keys_to = { polise = \"pseudonymised\" }");
+    let configured: BTreeSet<String> = ["health", "social", "police"].map(str::to_owned).into();
+    let Diagnostics(faults) = parse_agreement(&named).unwrap().check_agencies(&configured).unwrap_err();
+    let [fault] = faults.as_slice() else { panic!("{faults:?}") };
+    assert_eq!((fault.line, fault.column, fault.hint.as_deref()), (35, 22, Some("did you mean `police`?")));
 }
 
 #[test]

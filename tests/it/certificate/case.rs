@@ -37,13 +37,14 @@ pub struct World {
 pub enum Connector {
     Sqlite,
     Postgres,
+    Mariadb,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Agency {
     pub name: String,
     pub connector: Connector,
-    /// `main` in SQLite.
+    /// `main` in SQLite; in MariaDB a database, which no other world has.
     pub schema: String,
     pub table: Vec<Table>,
 }
@@ -114,6 +115,9 @@ pub struct Share {
     pub rows: Option<String>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub disclose_keys_to: Vec<String>,
+    /// Agencies that may be sent pseudonyms of them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub disclose_pseudonyms_to: Vec<String>,
 }
 
 /// A value as text, or NULL.

@@ -38,9 +38,9 @@ pub enum Collation {
     C,
     /// A language's order.
     Language,
-    /// Neither case nor accents count in PostgreSQL; in SQLite `NOCASE`.
+    /// Neither case nor accents count in PostgreSQL and MariaDB; in SQLite `NOCASE`.
     Insensitive,
-    /// `RTRIM` of SQLite.
+    /// Blanks at the end do not count: `RTRIM` of SQLite, `utf8mb4_bin` of MariaDB.
     Trimmed,
 }
 
@@ -104,12 +104,13 @@ impl Kind {
     pub fn declared(self, connector: Connector) -> String {
         let plain = match (self, connector) {
             (Self::Boolean, _) => "boolean",
-            (Self::Int16, Connector::Postgres) => "smallint",
-            (Self::Int32, Connector::Postgres) => "integer",
-            (Self::Int64, Connector::Postgres) => "bigint",
+            (Self::Int16, Connector::Postgres | Connector::Mariadb) => "smallint",
+            (Self::Int32, Connector::Postgres | Connector::Mariadb) => "integer",
+            (Self::Int64, Connector::Postgres | Connector::Mariadb) => "bigint",
             (Self::Int16 | Self::Int32 | Self::Int64, Connector::Sqlite) => "INTEGER",
             (Self::Float32, Connector::Postgres) => "real",
-            (Self::Float64, Connector::Postgres) => "double precision",
+            (Self::Float32, Connector::Mariadb) => "float",
+            (Self::Float64, Connector::Postgres | Connector::Mariadb) => "double precision",
             (Self::Float32 | Self::Float64, Connector::Sqlite) => "REAL",
             (Self::Decimal(precision, scale), _) => return format!("numeric({precision},{scale})"),
             (Self::Text(Collation::C), Connector::Postgres) => "text COLLATE \"C\"",
@@ -117,12 +118,21 @@ impl Kind {
             (Self::Text(Collation::Insensitive), Connector::Postgres) => "text COLLATE insensitive",
             (Self::Text(Collation::Insensitive), Connector::Sqlite) => "TEXT COLLATE NOCASE",
             (Self::Text(Collation::Trimmed), Connector::Sqlite) => "TEXT COLLATE RTRIM",
+            // Long texts and short ones: much is done at the source with the latter alone.
+            (Self::Text(Collation::Default), Connector::Mariadb) => "text",
+            (Self::Text(Collation::C), Connector::Mariadb) => "varchar(90) COLLATE utf8mb4_nopad_bin",
+            (Self::Text(Collation::Language), Connector::Mariadb) => "varchar(90) COLLATE utf8mb4_uca1400_nopad_as_cs",
+            (Self::Text(Collation::Insensitive), Connector::Mariadb) => "varchar(90) COLLATE utf8mb4_general_ci",
+            (Self::Text(Collation::Trimmed), Connector::Mariadb) => "varchar(90) COLLATE utf8mb4_bin",
             (Self::Text(_), _) => "text",
             (Self::Char(length), _) => return format!("char({length})"),
             (Self::Uuid, _) => "uuid",
             (Self::Bytes, Connector::Postgres) => "bytea",
             (Self::Bytes, Connector::Sqlite) => "BLOB",
+            (Self::Bytes, Connector::Mariadb) => "varbinary(9)",
             (Self::Date, _) => "date",
+            (Self::Timestamp, Connector::Mariadb) => "datetime(6)",
+            (Self::TimestampZoned, Connector::Mariadb) => "timestamp(6) NULL",
             (Self::Timestamp, _) => "timestamp",
             (Self::TimestampZoned, _) => "timestamptz",
         };
@@ -137,7 +147,7 @@ impl Kind {
             Self::Int16 => DataType::Int16,
             Self::Int32 => DataType::Int32,
             Self::Int64 => DataType::Int64,
-            Self::Float32 if connector == Connector::Postgres => DataType::Float32,
+            Self::Float32 if connector != Connector::Sqlite => DataType::Float32,
             Self::Float32 | Self::Float64 => DataType::Float64,
             Self::Decimal(precision, scale) => DataType::Decimal128(precision, scale),
             Self::Text(_) | Self::Char(_) | Self::Uuid => DataType::Utf8,
@@ -149,12 +159,18 @@ impl Kind {
     }
 
     /// The value as it is read from a cell of the database.
-    pub fn read(self, text: &str, connector: Connector) -> String {
+    pub fn read(self, text: &str, connector: Connector) -> Option<String> {
         match self {
-            Self::Char(_) if connector == Connector::Postgres => text.trim_end_matches(' ').to_owned(),
-            _ => text.to_owned(),
+            Self::Char(_) if connector != Connector::Sqlite => Some(text.trim_end_matches(' ').to_owned()),
+            Self::Date | Self::Timestamp | Self::TimestampZoned if is_no_date(text) => None,
+            _ => Some(text.to_owned()),
         }
     }
+}
+
+/// Whether a date is one of those that MariaDB keeps though they are none: `0000-00-00`, `2024-02-00`.
+pub fn is_no_date(text: &str) -> bool {
+    text.get(..10).is_some_and(|date| date.starts_with("0000") || date.ends_with("-00"))
 }
 
 /// Values, given as text, as a column of this type.

@@ -1,6 +1,6 @@
 //! The differential certificate: made-up worlds, policies and queries, each answered four ways.
 //!
-//! A world (`worlds`) has agencies on SQLite and PostgreSQL with nasty values in them; a policy (`policies`) says what is
+//! A world (`worlds`) has agencies on SQLite, PostgreSQL and MariaDB with nasty values in them; a policy (`policies`) says what is
 //! shared; a query (`queries`, `scalars`) asks. The answer with everything pushed down, the answer with the released
 //! relations alone, the oracle's over rows that a reading of the policy lets through (`release`, `oracle`) and, where the SQL
 //! means the same there, the source's own (`portable`) must agree (`judge`). What does not is shrunk to a minimal case
@@ -60,7 +60,8 @@ fn made_up_queries_have_one_answer_however_they_are_answered() {
     if queries >= QUERIES {
         assert!(count(&report.counts.answered) * 10 > queries * 8, "{summary}");
         assert!(count(&report.counts.empty) * 2 < queries, "{summary}");
-        assert!(count(&report.counts.source) * 8 > queries, "{summary}");
+        // MariaDB gives no answer of its own.
+        assert!(count(&report.counts.source) * 12 > queries, "{summary}");
     }
 }
 

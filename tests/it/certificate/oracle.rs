@@ -85,6 +85,7 @@ fn context(world: &World, released: &[Released]) -> SessionContext {
     options.sql_parser.dialect = datafusion::common::config::Dialect::PostgreSQL;
     options.sql_parser.parse_float_as_decimal = true;
     options.sql_parser.map_string_types_to_utf8view = false;
+    options.optimizer.enable_topk_aggregation = false;
     let context = SessionContext::new_with_config(config);
     let mut catalogs: BTreeMap<&str, Arc<MemoryCatalogProvider>> = BTreeMap::new();
     for agency in &world.agency {

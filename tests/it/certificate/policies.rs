@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::case::{Agreement, Connector, Consent, Share, Table, World};
 use super::chance::Chance;
-use super::kind::Kind;
+use super::kind::{Kind, is_no_date};
 use super::release::released;
 use super::worlds::cell;
 
@@ -92,8 +92,19 @@ fn share(chance: &mut Chance, agency: &str, connector: Connector, table: &Table,
         }
     }
     let rows = if chance.once_in(3) { row_filter(chance, connector, table, 2) } else { None };
-    let disclose_keys_to = if table.subject.is_some() && chance.once_in(2) { chance.some(others) } else { Vec::new() };
-    Share { agency: agency.to_owned(), table: table.name.clone(), columns, mask, rows, disclose_keys_to }
+    let disclosed = if table.subject.is_some() && chance.once_in(2) { chance.some(others) } else { Vec::new() };
+    // Decided without chance, so that a seed's worlds stay what they were.
+    let (disclose_pseudonyms_to, disclose_keys_to) =
+        disclosed.into_iter().partition(|other| (table.columns.len() + other.len()) % 2 == 0);
+    Share {
+        agency: agency.to_owned(),
+        table: table.name.clone(),
+        columns,
+        mask,
+        rows,
+        disclose_keys_to,
+        disclose_pseudonyms_to,
+    }
 }
 
 /// A condition that the agency's database can answer for itself; `None` where the table has no column for one.
@@ -111,7 +122,7 @@ fn row_filter(chance: &mut Chance, connector: Connector, table: &Table, depth: u
         .iter()
         .filter(|(_, kind)| match Kind::parse(kind) {
             Kind::Boolean | Kind::Int16 | Kind::Int32 | Kind::Int64 | Kind::Text(_) => true,
-            Kind::Date => connector == Connector::Postgres,
+            Kind::Date => connector != Connector::Sqlite,
             _ => false,
         })
         .collect();
@@ -119,7 +130,9 @@ fn row_filter(chance: &mut Chance, connector: Connector, table: &Table, depth: u
     let kind = Kind::parse(&kind);
     let name = format!("\"{}\"", column.replace('"', "\"\""));
     let literal = |chance: &mut Chance| loop {
-        if let Some(text) = cell(chance, kind, connector).text() {
+        if let Some(text) = cell(chance, kind, connector).text()
+            && !(kind == Kind::Date && is_no_date(text))
+        {
             let quoted = format!("'{}'", text.replace('\'', "''"));
             return match kind {
                 Kind::Text(_) => quoted,

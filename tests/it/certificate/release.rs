@@ -78,7 +78,7 @@ type Row = BTreeMap<String, Option<String>>;
 fn read_row(table: &Table, connector: Connector, cells: &[Cell]) -> Row {
     let read = |(name, _): &(String, String), cell: &Cell| {
         let kind = table.kind(name);
-        (name.clone(), cell.text().map(|text| kind.read(text, connector)))
+        (name.clone(), cell.text().and_then(|text| kind.read(text, connector)))
     };
     table.columns.iter().zip(cells).map(|(column, cell)| read(column, cell)).collect()
 }

@@ -1,10 +1,13 @@
 //! Runs made-up queries over made-up worlds, several threads at once, and tells how far it is.
 
 use std::collections::BTreeMap;
+use std::panic::AssertUnwindSafe;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
+
+use futures::FutureExt;
 
 use super::chance::Chance;
 use super::judge::{Asked, Difference, Finding, Verdict, judge};
@@ -197,7 +200,12 @@ async fn work(shared: &Shared) {
             }
             let sql = Queries::new(&stage.oracle.released, seed.wrapping_add(query + 1)).query();
             let asked = if query % settings.local_every == 0 { Asked::Everybody } else { Asked::NotLocal };
-            let verdict = judge(&stage, &sql, asked).await;
+            let Ok(verdict) = AssertUnwindSafe(judge(&stage, &sql, asked)).catch_unwind().await else {
+                let place = format!("seed {}, world {number}, query {query}", settings.seed);
+                shared.faults.lock().unwrap().push(format!("{place} panics: {sql}"));
+                shared.stopped.store(true, Ordering::Relaxed);
+                break;
+            };
             let add = |counter: &AtomicU64| counter.fetch_add(1, Ordering::Relaxed);
             add(&shared.counts.asked);
             match verdict {

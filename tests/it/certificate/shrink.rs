@@ -160,6 +160,7 @@ impl Shrinker {
         self.take(smaller).await;
         let mut smaller = self.best.world.clone();
         smaller.agreement[agreement].share[share].disclose_keys_to.clear();
+        smaller.agreement[agreement].share[share].disclose_pseudonyms_to.clear();
         self.take(smaller).await;
         let masked: Vec<String> = self.best.world.agreement[agreement].share[share].mask.keys().cloned().collect();
         for column in masked {
@@ -238,6 +239,7 @@ fn without_table(world: &World, agency: usize, table: usize) -> World {
         for agreement in &mut smaller.agreement {
             for share in &mut agreement.share {
                 share.disclose_keys_to.retain(|other| *other != name);
+                share.disclose_pseudonyms_to.retain(|other| *other != name);
             }
         }
     }

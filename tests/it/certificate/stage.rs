@@ -19,7 +19,7 @@ use super::case::{Agency, Agreement, Cell, Connector, Register, Table, World};
 use super::kind::{Kind, unhex};
 use super::oracle::Oracle;
 use super::release::{Reading, Released};
-use crate::harness::{servers, today};
+use crate::harness::{mariadb_of, servers, today};
 
 /// The codes that stand for the one purpose and the one recipient of every world.
 pub const PURPOSE_CODES: [&str; 2] = ["c1", "c2"];
@@ -30,9 +30,10 @@ pub struct Stage {
     pub full: Engine,
     pub local: Engine,
     pub oracle: Oracle,
-    /// The released rows once more in a database of each agency's kind, for its own answer.
+    /// The released rows once more in a database of each agency's kind, for its own answer. MariaDB gives none: too much of
+    /// SQL has another meaning there.
     pub sources: BTreeMap<String, Source>,
-    databases: Vec<(usize, String)>,
+    databases: Databases,
     _directory: TempDir,
 }
 
@@ -52,7 +53,7 @@ impl Stage {
         let directory = if memory.is_dir() { builder.tempdir_in(memory) } else { builder.tempdir() }.unwrap();
         let root = directory.path();
         let released = reading(world);
-        let mut databases = Databases { made: Vec::new() };
+        let mut databases = Databases::default();
         let mut sources = BTreeMap::new();
         let mut config = String::new();
         for (position, agency) in world.agency.iter().enumerate() {
@@ -67,6 +68,10 @@ impl Stage {
                     let (url, source) = databases.make(position % 2, agency, &own).await?;
                     sources.insert(agency.name.clone(), source);
                     format!("connector = \"postgres\"\nurl = \"{url}\"")
+                }
+                Connector::Mariadb => {
+                    let url = databases.make_on_mariadb(agency).await?;
+                    format!("connector = \"mariadb\"\nurl = \"{url}\"")
                 }
             };
             writeln!(config, "[agency.{}]\n{connection}", agency.name).unwrap();
@@ -99,14 +104,13 @@ impl Stage {
         let local = engines.pop().unwrap();
         let full = engines.pop().unwrap();
         let oracle = Oracle::new(world, released);
-        let databases = std::mem::take(&mut databases.made);
         Ok(Self { full, local, oracle, sources, databases, _directory: directory })
     }
 
     /// Ends everything that it opened.
     pub async fn end(mut self) {
         self.sources.clear();
-        let databases = Databases { made: std::mem::take(&mut self.databases) };
+        let databases = std::mem::take(&mut self.databases);
         drop(self);
         databases.remove().await;
     }
@@ -118,9 +122,12 @@ pub fn asker() -> Session {
     Session::new(identity, "care").with_case("CASE-1").with_reason("certificate")
 }
 
-/// PostgreSQL databases that were made.
+/// Databases that were made on servers.
+#[derive(Default)]
 struct Databases {
     made: Vec<(usize, String)>,
+    /// As MariaDB quotes them.
+    made_on_mariadb: Vec<String>,
 }
 
 impl Databases {
@@ -140,7 +147,30 @@ impl Databases {
         Ok((running.url(&name), Source::Postgres(client)))
     }
 
+    /// A database, and a login that sees no other.
+    async fn make_on_mariadb(&mut self, agency: &Agency) -> Result<String, String> {
+        static NEXT: AtomicU32 = AtomicU32::new(1);
+        let login = format!("certificate{}", NEXT.fetch_add(1, Ordering::Relaxed));
+        let server = mariadb_of("health");
+        let database = format!("`{}`", agency.schema.replace('`', "``"));
+        self.made_on_mariadb.push(database.clone());
+        server
+            .execute(
+                "",
+                &format!(
+                    "CREATE DATABASE {database} CHARACTER SET utf8mb4; CREATE USER {login} IDENTIFIED BY 'password'; \
+                     GRANT ALL ON {database}.* TO {login}"
+                ),
+            )
+            .await?;
+        server.connect(&agency.schema).await?.execute(&mariadb_script(agency)).await?;
+        Ok(format!("mysql://{login}:password@127.0.0.1:{}", server.port()))
+    }
+
     async fn remove(self) {
+        for database in self.made_on_mariadb {
+            let _ = mariadb_of("health").execute("", &format!("DROP DATABASE {database}")).await;
+        }
         for (server, name) in self.made {
             // What is left over goes with the server's directory.
             let _ = servers()[server].execute("postgres", &format!("DROP DATABASE {name} WITH (FORCE)")).await;
@@ -204,6 +234,26 @@ fn postgres_script(agency: &Agency, released: &[(usize, &Released)]) -> String {
         insert(&mut sql, &format!("released_rows.{name}"), rows);
     }
     sql.push_str("SET search_path TO released_rows; ANALYZE;");
+    sql
+}
+
+fn mariadb_script(agency: &Agency) -> String {
+    let mut sql = String::from(
+        "SET NAMES utf8mb4; SET time_zone = '+00:00'; SET sql_mode = 'STRICT_ALL_TABLES,NO_BACKSLASH_ESCAPES,ANSI_QUOTES';",
+    );
+    for table in &agency.table {
+        write!(sql, "{};", create_table(&quoted(&table.name), table, Connector::Mariadb)).unwrap();
+        let kinds: Vec<Kind> = table.columns.iter().map(|(name, _)| table.kind(name)).collect();
+        let literal = |(cell, kind): (&Cell, &Kind)| match (cell.text(), kind) {
+            (None, _) => "NULL".to_owned(),
+            (Some(text), Kind::Boolean) => text.to_owned(),
+            (Some(text), Kind::Bytes) => format!("X'{text}'"),
+            (Some(text), _) => format!("'{}'", text.replace('\'', "''")),
+        };
+        let rows = table.rows.iter().map(|row| row.iter().zip(&kinds).map(literal).collect::<Vec<_>>().join(", "));
+        insert(&mut sql, &quoted(&table.name), rows);
+        write!(sql, "ANALYZE TABLE {};", quoted(&table.name)).unwrap();
+    }
     sql
 }
 
@@ -375,8 +425,10 @@ fn agreement_text(world: &World, agreement: &Agreement) -> String {
         if let Some(rows) = &share.rows {
             writeln!(text, "rows = {}", toml_text(rows)).unwrap();
         }
-        if !share.disclose_keys_to.is_empty() {
-            writeln!(text, "disclose_keys_to = {:?}", share.disclose_keys_to).unwrap();
+        let plain = share.disclose_keys_to.iter().map(|agency| (agency, "plain"));
+        let disclosed = plain.chain(share.disclose_pseudonyms_to.iter().map(|agency| (agency, "pseudonymised")));
+        for (agency, form) in disclosed {
+            writeln!(text, "disclose_keys_to.{} = \"{form}\"", toml_text(agency)).unwrap();
         }
     }
     text

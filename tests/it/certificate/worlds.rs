@@ -144,10 +144,11 @@ pub fn world(seed: u64) -> World {
     let persons: Vec<String> = (0..8).map(|_| person(&mut chance)).collect();
     let mut world = World::default();
     for name in ["alpha", "beta", "gamma"].into_iter().take(chance.between(2, 3)) {
-        let connector = chance.pick(&[Connector::Sqlite, Connector::Postgres]);
+        let connector = chance.pick(&[Connector::Sqlite, Connector::Postgres, Connector::Mariadb]);
         let schema = match connector {
-            Connector::Sqlite => "main",
-            Connector::Postgres => chance.pick(&SCHEMAS),
+            Connector::Sqlite => "main".to_owned(),
+            Connector::Postgres => chance.pick(&SCHEMAS).to_owned(),
+            Connector::Mariadb => format!("{name} `of` {seed:x}"),
         };
         let mut names = TABLE_NAMES.to_vec();
         let mut tables = Vec::new();
@@ -155,7 +156,7 @@ pub fn world(seed: u64) -> World {
             let name = names.remove(chance.below(names.len()));
             tables.push(table(&mut chance, name, connector, &persons));
         }
-        world.agency.push(Agency { name: name.to_owned(), connector, schema: schema.to_owned(), table: tables });
+        world.agency.push(Agency { name: name.to_owned(), connector, schema, table: tables });
     }
     for name in ["first", "second"].into_iter().take(chance.below(3)) {
         let position = chance.below(world.agency.len());
@@ -257,6 +258,9 @@ fn key_kind(chance: &mut Chance, connector: Connector) -> String {
             chance.pick(&["text", "text", "text c", "text language", "text insensitive", "char(14)"])
         }
         Connector::Sqlite => chance.pick(&["text", "text", "text insensitive", "text trimmed", "char(14)"]),
+        Connector::Mariadb => {
+            chance.pick(&["text", "text c", "text language", "text insensitive", "text trimmed", "char(14)"])
+        }
     }
     .to_owned()
 }
@@ -276,6 +280,14 @@ fn kind(chance: &mut Chance, connector: Connector) -> Kind {
             Kind::Text(Collation::Trimmed),
             Kind::Char(6),
         ]),
+        Connector::Mariadb => chance.pick(&[
+            Kind::Text(Collation::Default),
+            Kind::Text(Collation::C),
+            Kind::Text(Collation::Language),
+            Kind::Text(Collation::Insensitive),
+            Kind::Text(Collation::Trimmed),
+            Kind::Char(6),
+        ]),
     };
     match chance.below(18) {
         0 => Kind::Boolean,
@@ -288,7 +300,9 @@ fn kind(chance: &mut Chance, connector: Connector) -> Kind {
         8 => match connector {
             // SQLite keeps decimals as binary floats, in which more digits are lost.
             Connector::Sqlite => Kind::Decimal(12, 3),
-            Connector::Postgres => chance.pick(&[Kind::Decimal(38, 10), Kind::Decimal(20, 20), Kind::Decimal(18, 2)]),
+            Connector::Postgres | Connector::Mariadb => {
+                chance.pick(&[Kind::Decimal(38, 10), Kind::Decimal(20, 20), Kind::Decimal(18, 2)])
+            }
         },
         9 | 10 => Kind::Date,
         11 => Kind::Timestamp,
@@ -315,8 +329,9 @@ pub fn cell(chance: &mut Chance, kind: Kind, connector: Connector) -> Cell {
             let text = chance.pick(&FLOATS);
             match (kind, connector, text) {
                 (Kind::Float32, _, "1e300" | "-1e300" | "1e-300") => "1e30",
-                // SQLite has neither.
-                (_, Connector::Sqlite, "NaN" | "-0") => "2.5",
+                // Not everybody has them.
+                (_, Connector::Sqlite | Connector::Mariadb, "NaN" | "-0") => "2.5",
+                (_, Connector::Mariadb, "inf" | "-inf") => "-7.5",
                 _ => text,
             }
             .to_owned()
@@ -326,7 +341,15 @@ pub fn cell(chance: &mut Chance, kind: Kind, connector: Connector) -> Cell {
         Kind::Char(length) => chance.pick(&TEXTS).chars().take(length.into()).collect(),
         Kind::Uuid => chance.pick(&UUIDS).to_owned(),
         Kind::Bytes => chance.pick(&BYTES).to_owned(),
+        Kind::Date | Kind::Timestamp if connector == Connector::Mariadb && chance.once_in(8) => {
+            chance.pick(&["0000-00-00", "2024-02-00", "0000-01-01"]).to_owned()
+        }
         Kind::Date => chance.pick(&DATES).to_owned(),
+        // From 1970 to 2038 there.
+        Kind::TimestampZoned if connector == Connector::Mariadb => {
+            let days: Vec<&str> = DATES.into_iter().filter(|date| *date > "1970-01-01" && *date < "2038").collect();
+            format!("{} {}", chance.pick(&days), chance.pick(&TIMES))
+        }
         Kind::Timestamp | Kind::TimestampZoned => moment(chance),
     })
 }
@@ -387,6 +410,7 @@ fn register(chance: &mut Chance, name: &str, agency: &Agency, persons: &[String]
                         _ if matches!(kind, Kind::Text(_)) => {
                             &["2026-05-31", "2026-06-01", "2026-06-02", "soon", "", "2026-02-30"]
                         }
+                        _ if connector == Connector::Mariadb && chance.once_in(3) => &["0000-00-00", "2026-05-00"],
                         _ => &["2026-05-31", "2026-06-01", "2026-06-02", "0001-01-01", "9999-12-31"],
                     };
                     if chance.once_in(9) {

@@ -2,8 +2,8 @@
 
 use super::{Renderer, Scope};
 use crate::{
-    Aggregate, Calculation, Comparison, Existence, Expr, Operand, OutputColumn, Probe, SortKey, TextPart, TextUse,
-    Unknown, Value,
+    Aggregate, Calculation, CompareOp, Comparison, Existence, Expr, KeyProbe, Operand, OutputColumn, Probe, SortKey,
+    TextPart, TextUse, Unknown, Value,
 };
 
 impl Renderer<'_> {
@@ -11,6 +11,9 @@ impl Renderer<'_> {
         let alias = format!("p{}", enclosing.depth + 1);
         let outer = enclosing.columns.clone();
         let scope = self.base_scope(&alias, &probe.columns, outer, enclosing.depth + 1);
+        if let Some(exists) = self.probe_of_distinct_keys(probe, existence, &alias, &scope) {
+            return exists;
+        }
         let conjuncts: Vec<String> =
             probe.predicates.iter().map(|predicate| self.predicate(predicate, &scope)).collect();
         let word = match existence {
@@ -20,6 +23,65 @@ impl Renderer<'_> {
         let condition =
             if conjuncts.is_empty() { String::new() } else { format!(" WHERE {}", conjuncts.join(" AND ")) };
         format!("{word} (SELECT 1 FROM {}{condition})", self.table(&probe.table, &alias))
+    }
+
+    /// The same over the distinct keys of the probe's table, where the dialect asks for that and each predicate is either of
+    /// that table alone or equates one of its keys with one of the enclosing row's.
+    fn probe_of_distinct_keys(
+        &self,
+        probe: &Probe,
+        existence: Existence,
+        alias: &str,
+        scope: &Scope,
+    ) -> Option<String> {
+        let (mut keys, mut own) = (Vec::new(), Vec::new());
+        for predicate in &probe.predicates {
+            match (sides(predicate), predicate) {
+                (Sides::Own, _) => own.push(predicate),
+                (Sides::Both, Expr::Compare { op: CompareOp::Equal, left, right }) => {
+                    match (sides(left), sides(right)) {
+                        (Sides::Own, Sides::Enclosing) => keys.push((left.as_ref(), right.as_ref())),
+                        (Sides::Enclosing, Sides::Own) => keys.push((right.as_ref(), left.as_ref())),
+                        _ => return None,
+                    }
+                }
+                _ => return None,
+            }
+        }
+        let asked = |(inner, outer): &(&Expr, &Expr)| {
+            self.dialect.key_probe(&output_of(inner, scope), &output_of(outer, scope)) == KeyProbe::DistinctKeys
+        };
+        if keys.is_empty() || !keys.iter().all(asked) {
+            return None;
+        }
+        let derived = self.dialect.quote_identifier(&format!("q{alias}"));
+        let (mut made, mut equal) = (Vec::new(), Vec::new());
+        for (index, (inner, outer)) in keys.into_iter().enumerate() {
+            let name = self.dialect.quote_identifier(&format!("k{}", index + 1));
+            let (inner_output, outer_output) = (output_of(inner, scope), output_of(outer, scope));
+            let inner_output = OutputColumn { source_type: None, ..inner_output };
+            made.push(format!("{} AS {name}", self.operand(inner, scope, TextUse::Equality)));
+            let comparison = Comparison {
+                op: CompareOp::Equal,
+                left: &format!("{derived}.{name}"),
+                right: &self.operand(outer, scope, TextUse::Equality),
+                left_operand: Operand { output: &inner_output, literal: None },
+                right_operand: Operand { output: &outer_output, literal: None },
+            };
+            equal.push(format!("({})", self.dialect.compare(comparison)));
+        }
+        let own: Vec<String> = own.into_iter().map(|predicate| self.predicate(predicate, scope)).collect();
+        let condition = if own.is_empty() { String::new() } else { format!(" WHERE {}", own.join(" AND ")) };
+        let word = match existence {
+            Existence::Required => "EXISTS",
+            Existence::Forbidden => "NOT EXISTS",
+        };
+        Some(format!(
+            "{word} (SELECT 1 FROM (SELECT DISTINCT {} FROM {}{condition}) AS {derived} WHERE {})",
+            made.join(", "),
+            self.table(&probe.table, alias),
+            equal.join(" AND ")
+        ))
     }
 
     pub(super) fn aggregate(&self, call: &Aggregate, scope: &Scope) -> String {
@@ -175,6 +237,10 @@ impl Renderer<'_> {
             Expr::Truncate { to, expr } => {
                 self.dialect.truncate(*to, &self.expr(expr, scope), &expr.output(&scope.types()))
             }
+            // The column need not be one that the asker sees, nor is its written form.
+            Expr::CanonicalKey { .. } if self.audience == crate::Audience::Asker => {
+                format!("subject_key({})", self.dialect.quote_identifier("b"))
+            }
             Expr::CanonicalKey { expr, format } => self.dialect.canonical_key(&self.part(expr, scope), *format),
             Expr::WrittenKey { expr, format } => self.dialect.written_key(&self.part(expr, scope), *format),
             Expr::Mask { expr, mask } => {
@@ -233,6 +299,38 @@ fn unknown(expr: &Expr) -> Option<Unknown> {
         | Expr::WrittenKey { .. }
         | Expr::Mask { .. }
         | Expr::DateOf(_) => None,
+    }
+}
+
+/// Whose columns an expression inside a probe is made of.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Sides {
+    /// The probe's own table, or no column at all.
+    Own,
+    Enclosing,
+    Both,
+}
+
+fn sides(expr: &Expr) -> Sides {
+    match expr {
+        Expr::Outer(_) => Sides::Enclosing,
+        // What a probe inside a probe speaks of is not looked into.
+        Expr::Exists { .. } => Sides::Both,
+        _ => {
+            let mut found: Option<Sides> = matches!(expr, Expr::Column(_)).then_some(Sides::Own);
+            for part in expr.children() {
+                let part = match part {
+                    Expr::Literal(_) => continue,
+                    part => sides(part),
+                };
+                found = Some(match found {
+                    None => part,
+                    Some(found) if found == part => found,
+                    Some(_) => Sides::Both,
+                });
+            }
+            found.unwrap_or(Sides::Own)
+        }
     }
 }
 

@@ -10,13 +10,21 @@ mod expr;
 mod select;
 mod window;
 
+use std::collections::BTreeMap;
+
 use crate::divisible::{Slice, sliced_scan};
 use crate::{
-    AggregateFunction, Dialect, Expr, Fragment, JoinKind, OutputColumn, Relation, Scan, SemiKind, SetKind, TextUse,
-    Unknown, Value,
+    AggregateFunction, Dialect, Expr, Fragment, JoinKind, KeyDisclosure, KeySlot, OutputColumn, Relation, Scan,
+    SemiKind, SetKind, TextUse, Unknown, Value,
 };
 
 use self::select::{Computed, Select, column_name};
+
+/// What stands in the place of join keys before they are known.
+pub const AWAITED_KEYS: &str = "/* join keys, known when the query runs */";
+
+/// What stands in the place of pseudonyms before they are made.
+pub const AWAITED_PSEUDONYMS: &str = "/* pseudonyms of join keys, made when the query runs */";
 
 /// Whose eyes the SQL is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,21 +35,38 @@ pub enum Audience {
     Asker,
 }
 
-/// Writes a fragment as SQL. `keys` are canonical join keys for the scan that has a key slot; without them the place is
-/// marked by a comment, and such text is for reading, not for running.
+/// Writes a fragment as SQL. `keys` are canonical join keys, or their pseudonyms, for the scan that has a key slot; without
+/// them the place is marked by a comment, and such text is for reading, not for running.
 pub fn render_fragment(
     dialect: &dyn Dialect,
     fragment: &Fragment,
     keys: Option<&[String]>,
     audience: Audience,
 ) -> String {
+    let keys = keys.map_or(SlotKeys::Awaited, SlotKeys::Only);
     write(Renderer { dialect, keys, audience, slice: None, next_alias: 1 }, fragment)
+}
+
+/// Writes a fragment for its source, with keys for its slots by their numbers. A slot without any narrows nothing.
+pub fn render_keyed_fragment(dialect: &dyn Dialect, fragment: &Fragment, keys: &BTreeMap<u32, Vec<String>>) -> String {
+    let audience = Audience::Source;
+    write(Renderer { dialect, keys: SlotKeys::Numbered(keys), audience, slice: None, next_alias: 1 }, fragment)
+}
+
+/// What stands in the places of join keys.
+#[derive(Clone, Copy)]
+enum SlotKeys<'a> {
+    /// A comment.
+    Awaited,
+    /// These keys in the one place that there is.
+    Only(&'a [String]),
+    Numbered(&'a BTreeMap<u32, Vec<String>>),
 }
 
 /// The same text for the source, over one slice of the fragment's divided table; the whole where it has none.
 pub(crate) fn render_slice(dialect: &dyn Dialect, fragment: &Fragment, slice: Slice) -> String {
     let slice = sliced_scan(&fragment.root).map(|scan| (scan, slice));
-    write(Renderer { dialect, keys: None, audience: Audience::Source, slice, next_alias: 1 }, fragment)
+    write(Renderer { dialect, keys: SlotKeys::Awaited, audience: Audience::Source, slice, next_alias: 1 }, fragment)
 }
 
 fn write(mut renderer: Renderer<'_>, fragment: &Fragment) -> String {
@@ -60,7 +85,8 @@ fn write(mut renderer: Renderer<'_>, fragment: &Fragment) -> String {
 
 /// What policy demands of a scan, each conjunct as the SQL text that must stand in the scan's own WHERE.
 pub fn render_policy_conjuncts(dialect: &dyn Dialect, scan: &Scan) -> Vec<String> {
-    let renderer = Renderer { dialect, keys: None, audience: Audience::Source, slice: None, next_alias: 1 };
+    let renderer =
+        Renderer { dialect, keys: SlotKeys::Awaited, audience: Audience::Source, slice: None, next_alias: 1 };
     let scope = renderer.scan_scope(scan);
     scan.policy.iter().map(|predicate| renderer.predicate(predicate, &scope)).collect()
 }
@@ -82,7 +108,7 @@ impl Scope {
 
 struct Renderer<'a> {
     dialect: &'a dyn Dialect,
-    keys: Option<&'a [String]>,
+    keys: SlotKeys<'a>,
     audience: Audience,
     /// The scan of which only one slice is read.
     slice: Option<(&'a Scan, Slice)>,
@@ -395,19 +421,38 @@ impl Renderer<'_> {
             let quoted = scope.base.as_ref().and_then(|base| base.get(slot.column));
             let output = scope.columns.get(slot.column).map(|(_, output)| output);
             if let (Some(quoted), Some(output)) = (quoted, output) {
-                select.conjuncts.push(match self.keys {
-                    Some(keys) => {
-                        let written: Vec<String> = match slot.format {
-                            Some(format) => keys.iter().flat_map(|key| format.written(key)).collect(),
-                            None => keys.to_vec(),
-                        };
-                        self.dialect.column_in_texts(quoted, output, &written)
-                    }
-                    None => format!("{quoted} IN (/* join keys, known when the query runs */)"),
-                });
+                select.conjuncts.extend(self.keyed(slot, quoted, output));
             }
         }
         select
+    }
+
+    /// The condition of a key slot; `None` where it narrows nothing.
+    fn keyed(&self, slot: &KeySlot, quoted: &str, output: &OutputColumn) -> Option<String> {
+        let keys = match self.keys {
+            SlotKeys::Awaited => None,
+            SlotKeys::Only(keys) => Some(keys),
+            SlotKeys::Numbered(keys) => Some(keys.get(&slot.number)?.as_slice()),
+        };
+        Some(match (slot.disclosure, slot.format) {
+            (KeyDisclosure::Plain, format) => match keys {
+                Some(keys) => {
+                    let written: Vec<String> = match format {
+                        Some(format) => keys.iter().flat_map(|key| format.written(key)).collect(),
+                        None => keys.to_vec(),
+                    };
+                    self.dialect.column_in_texts(quoted, output, &written)
+                }
+                None => format!("{quoted} IN ({AWAITED_KEYS})"),
+            },
+            (KeyDisclosure::Pseudonymised, Some(format)) => {
+                let canonical = self.dialect.canonical_key(&self.dialect.read_column(quoted, output), format);
+                let condition = self.dialect.in_pseudonyms(&canonical, format, keys);
+                // A slot that cannot be is refused by the parser of the proof, and by the source.
+                condition.unwrap_or_else(|| "/* no pseudonyms are made here */".to_owned())
+            }
+            (KeyDisclosure::Pseudonymised, None) => "/* no pseudonyms without a format */".to_owned(),
+        })
     }
 }
 

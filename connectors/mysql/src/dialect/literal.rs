@@ -12,13 +12,14 @@ pub(super) const MOST_SCALE: i8 = 30;
 
 pub(super) fn support(value: &Value) -> Support {
     const FAR: Support = Support::Local { reason: "the date or time lies outside the years 1 to 9999" };
-    const NO_NUMBER: Support = Support::Local { reason: "the source has no NaN and no infinity" };
+    const NO_NUMBER: Support = Support::Local { reason: "the source has no NaN, no infinity and no negative zero" };
+    let is_number = |number: f64| number.is_finite() && !(number == 0.0 && number.is_sign_negative());
     match value {
         Value::Null(data_type) if null_type(data_type).is_none() => {
             Support::Local { reason: "the source has no such type" }
         }
-        Value::Float32(number) if !number.is_finite() => NO_NUMBER,
-        Value::Float64(number) if !number.is_finite() => NO_NUMBER,
+        Value::Float32(number) if !is_number(f64::from(*number)) => NO_NUMBER,
+        Value::Float64(number) if !is_number(*number) => NO_NUMBER,
         Value::Decimal128 { precision, scale, .. } | Value::Decimal256 { precision, scale, .. }
             if *precision > MOST_DIGITS || *scale > MOST_SCALE =>
         {

@@ -57,8 +57,14 @@ fn longest(expr: &Expr, input: &[OutputColumn]) -> Option<u64> {
         Expr::Concat(parts) => parts.iter().try_fold(0, |sum: u64, part| sum.checked_add(longest(part, input)?)),
         Expr::Widen { .. } => Some(32),
         Expr::OfText { function, expr } => match function {
-            TextFunction::Left(count) | TextFunction::Right(count) if *count >= 0 => characters(*count),
-            TextFunction::Substring { length: Some(length), .. } => characters(*length),
+            TextFunction::Left(count)
+            | TextFunction::Right(count)
+            | TextFunction::Substring { length: Some(count), .. }
+                if *count >= 0 =>
+            {
+                let most = characters(*count)?;
+                Some(longest(expr, input).map_or(most, |all| all.min(most)))
+            }
             TextFunction::Left(_)
             | TextFunction::Right(_)
             | TextFunction::Substring { .. }
@@ -132,8 +138,22 @@ fn is_in(text: &str, character_set: &str) -> bool {
     }
 }
 
-/// The same comparison of a base column and a constant in the column's own collation, which its index serves.
+/// Whether two columns are compared in one collation of their own, so that an index of either serves.
+pub(super) fn share_an_index(left: &OutputColumn, right: &OutputColumn) -> bool {
+    let collation = |column: &OutputColumn| {
+        let own = column.source_type.as_deref().filter(|own| is_plain_text(base_name(own)))?;
+        own.rsplit_once(" collate ").map(|(_, collation)| collation.to_owned())
+    };
+    collation(left).is_some_and(|left| Some(left) == collation(right))
+}
+
+/// The same comparison of a base column and a constant, or of two base columns, in the column's own collation, which its
+/// index serves.
 pub(super) fn equal_by_index(left: (&str, Operand<'_>), right: (&str, Operand<'_>)) -> Option<String> {
+    if let (Some(left_column), Some(right_column)) = (base_column(left.0), base_column(right.0)) {
+        let shared = share_an_index(left.1.output, right.1.output);
+        return shared.then(|| format!("{left_column} = {right_column}"));
+    }
     let found = |(column_sql, column): (&str, Operand<'_>), (_, constant): (&str, Operand<'_>)| {
         let Some(Value::Text(text)) = constant.literal else { return None };
         let own = column.output.source_type.as_deref()?;
@@ -208,6 +228,13 @@ mod tests {
         assert_eq!(found(("CAST(concat(`b`.`e`) AS CHAR)", &label), "x"), None);
         assert_eq!(found((column, &computed), "x"), None);
         assert_eq!(found(("CAST(`b`.`a` AS CHAR) OR CAST(`b`.`b` AS CHAR)", &latin), "x"), None);
+        let pair = |left, right| {
+            let (left, right) = (Operand { output: left, literal: None }, Operand { output: right, literal: None });
+            equal_by_index(("CAST(`p1`.`n` AS CHAR)", left), ("CAST(`b`.`m` AS CHAR)", right))
+        };
+        assert_eq!(pair(&latin, &latin).as_deref(), Some("`p1`.`n` = `b`.`m`"));
+        assert_eq!(pair(&latin, &unicode), None);
+        assert_eq!(pair(&label, &label), None);
     }
 
     #[test]

@@ -523,21 +523,21 @@ async fn a_lookup_uses_the_agencys_own_index() {
         UPDATE p SET l = 'é', k = 'é' WHERE n = 20000; ANALYZE TABLE p";
     let connector = agency("lookups", setup).await;
     let table = connector.table(&TableName::new("lookups", "p")).await.unwrap().unwrap();
-    let many: Vec<String> = (1..=1_000).map(|number| number.to_string()).collect();
+    let many: Vec<String> = (1..=100).map(|number| number.to_string()).collect();
     let cases = [
         ("l", vec!["17".to_owned(), "18".to_owned()], 2),
         ("k", vec!["17".to_owned(), "18 ".to_owned()], 1),
         ("k", vec!["17".to_owned()], 1),
         ("k", vec!["é".to_owned(), "É".to_owned()], 1),
-        ("k", many.clone(), 1_000),
+        ("k", many.clone(), 100),
         ("n", vec!["17".to_owned(), "018".to_owned(), "99999999999".to_owned()], 1),
-        ("n", many, 1_000),
+        ("n", many, 100),
     ];
     let run = async |predicate: &str| {
         let plan =
             server().query_rows("lookups", &format!("EXPLAIN SELECT pad FROM p WHERE {predicate}")).await.unwrap();
         let rows = texts(&connector, &format!("SELECT k FROM lookups.p WHERE {predicate}")).await.len();
-        (plan[0][3].clone().unwrap(), rows)
+        (plan[0][3].clone().unwrap_or_default(), rows)
     };
     for (name, keys, count) in cases {
         let output = OutputColumn::from(table.column(name).unwrap());

@@ -1,11 +1,12 @@
 //! Whole fragments, from the algebra to rows.
 
 use arrow::array::AsArray;
-use arrow::datatypes::{Decimal128Type, Int64Type};
+use arrow::datatypes::{Decimal128Type, Int32Type, Int64Type};
 use wayleave_connector_api::{
-    Aggregate, AggregateFunction, Audience, CompareOp, Dialect, Existence, Expr, Form, Fragment, JoinKind, KeyFormat,
-    KeySlot, NullsOrder, Probe, Relation, Scan, ScanReason, Scheme, SemiKind, SortDirection, SortKey, Support, Table,
-    TableName, Value, WindowCall, WindowFunction, render_fragment, render_policy_conjuncts,
+    Aggregate, AggregateFunction, ArithmeticOp, Audience, CompareOp, Dialect, Existence, Expr, Form, Fragment,
+    JoinKind, KeyDisclosure, KeyFormat, KeySlot, NullsOrder, Probe, Relation, Scan, ScanReason, Scheme, SemiKind,
+    SortDirection, SortKey, Support, Table, TableName, Value, WindowCall, WindowFunction, render_fragment,
+    render_policy_conjuncts,
 };
 
 use super::*;
@@ -89,15 +90,19 @@ impl Agency {
     }
 
     async fn run(&self, root: Relation, types: &[DataType], keys: Option<&[String]>) -> RecordBatch {
-        let fragment = Fragment { root, schema: schema(types) };
-        let sql = render_fragment(&MysqlDialect, &fragment, keys, Audience::Source);
-        for scan in fragment.root.scans() {
-            for conjunct in render_policy_conjuncts(&MysqlDialect, scan) {
-                assert!(sql.contains(&conjunct), "{conjunct} is missing from {sql}");
-            }
-        }
-        collect(&self.connector, &sql, fragment.schema).await.unwrap_or_else(|error| panic!("{error:?}: {sql}"))
+        run(&self.connector, root, types, keys).await
     }
+}
+
+async fn run(connector: &MysqlConnector, root: Relation, types: &[DataType], keys: Option<&[String]>) -> RecordBatch {
+    let fragment = Fragment { root, schema: schema(types) };
+    let sql = render_fragment(&MysqlDialect, &fragment, keys, Audience::Source);
+    for scan in fragment.root.scans() {
+        for conjunct in render_policy_conjuncts(&MysqlDialect, scan) {
+            assert!(sql.contains(&conjunct), "{conjunct} is missing from {sql}");
+        }
+    }
+    collect(connector, &sql, fragment.schema).await.unwrap_or_else(|error| panic!("{error:?}: {sql}"))
 }
 
 fn ascending(expr: Expr) -> SortKey {
@@ -137,7 +142,7 @@ async fn keys_arrive_in_the_written_form_at_any_number() {
     keys.extend(["9434765919", "9876543210"].map(str::to_owned));
     let mut all = agency.patients_where(Vec::new());
     if let Relation::Scan(scan) = &mut all {
-        scan.keys = Some(KeySlot { column: 1, format: Some(SPACED) });
+        scan.keys = Some(KeySlot { column: 1, format: Some(SPACED), disclosure: KeyDisclosure::Plain, number: 0 });
     }
     let batch = agency.run(sorted(project(all, &[0]), 0), &[DataType::Utf8], Some(&keys)).await;
     assert_eq!(column_texts(&batch, 0), some(&["9434765919", "9876543210"]));
@@ -312,4 +317,195 @@ async fn a_sum_that_is_too_large_is_an_error() {
     assert!(matches!(&refused, Err(ConnectorError::Refused { sqlstate, .. }) if sqlstate == "22003"), "{refused:?}");
     let sum = run(DataType::Decimal128(29, 0)).await.unwrap();
     assert_eq!(sum.column(0).as_primitive::<Decimal128Type>().value(0), 9_223_372_036_854_775_808);
+}
+
+/// Registers and joins whose keys are computed, at a size at which row against row would never end.
+#[tokio::test]
+async fn computed_keys_are_looked_up_and_not_tried_one_by_one() {
+    let setup = "CREATE TABLE patients (id int PRIMARY KEY, nhs varchar(20), name varchar(20), cost decimal(10,2), visits bigint);
+        INSERT INTO patients SELECT seq, seq, seq, 1, seq FROM seq_1_to_40000;
+        CREATE TABLE dissent (nhs varchar(20) CHARACTER SET latin1, until text, KEY (nhs));
+        INSERT INTO dissent SELECT seq * 2, NULL FROM seq_1_to_20000; CREATE TABLE visits (patient int, day date)";
+    let connector = agency("many_keys", setup).await;
+    let table = async |name| connector.table(&TableName::new("many_keys", name)).await.unwrap().unwrap();
+    let (patients, dissent) = (table("patients").await, table("dissent").await);
+    let scan = |table: &Table, outputs: Vec<Expr>, policy: Vec<Expr>| {
+        Relation::Scan(Box::new(Scan {
+            table: table.name.clone(),
+            columns: table.columns.clone(),
+            outputs,
+            policy,
+            lookups: Vec::new(),
+            keys: None,
+            reason: ScanReason::Released { agreement: "A".to_owned() },
+        }))
+    };
+    let trimmed = |expr: Expr| Expr::OfText {
+        function: wayleave_connector_api::TextFunction::Trim(wayleave_connector_api::TrimSide::Both),
+        expr: Box::new(expr),
+    };
+    let count = async |root: Relation| {
+        let aggregates = vec![Aggregate {
+            function: AggregateFunction::Count,
+            argument: None,
+            distinct: false,
+            filter: None,
+            data_type: DataType::Int64,
+        }];
+        let root = Relation::Aggregate { input: Box::new(root), groups: Vec::new(), aggregates };
+        let fragment = Fragment { root, schema: schema(&[DataType::Int64]) };
+        let sql = render_fragment(&MysqlDialect, &fragment, None, Audience::Source);
+        let batch = collect(&connector, &sql, fragment.schema).await.unwrap_or_else(|error| panic!("{error:?}: {sql}"));
+        batch.column(0).as_primitive::<Int64Type>().value(0)
+    };
+    let started = Instant::now();
+    for (inner, outer) in [(Expr::Column(0), Expr::Outer(1)), (trimmed(Expr::Column(0)), trimmed(Expr::Outer(1)))] {
+        for (existence, expected) in [(Existence::Forbidden, 20_000), (Existence::Required, 20_000)] {
+            let probe = Probe {
+                table: dissent.name.clone(),
+                columns: dissent.columns.clone(),
+                predicates: vec![Expr::equal(inner.clone(), outer.clone()), Expr::IsNull(Box::new(Expr::Column(1)))],
+            };
+            let policy = vec![Expr::Exists { probe: Box::new(probe), existence }];
+            assert_eq!(count(scan(&patients, vec![Expr::Column(0)], policy)).await, expected);
+        }
+    }
+    let (left, right) =
+        (scan(&patients, vec![Expr::Column(1)], Vec::new()), scan(&dissent, vec![Expr::Column(0)], Vec::new()));
+    let on = vec![Expr::equal(Expr::Column(0), Expr::Column(1))];
+    let (left, right) = (Box::new(left), Box::new(right));
+    let joined = Relation::Join { left: left.clone(), right: right.clone(), kind: JoinKind::Inner, on: on.clone() };
+    assert_eq!(count(joined).await, 20_000);
+    for kind in [SemiKind::Matching, SemiKind::NotMatching] {
+        let semi = Relation::SemiJoin { left: left.clone(), right: right.clone(), kind, on: on.clone() };
+        assert_eq!(count(semi).await, 20_000);
+    }
+    let not_in = Relation::NotIn { left, right, left_key: Expr::Column(0), right_key: Expr::Column(0) };
+    assert_eq!(count(not_in).await, 20_000);
+    assert!(started.elapsed() < Duration::from_secs(30), "{:?}", started.elapsed());
+}
+
+#[tokio::test]
+async fn many_long_texts_are_sorted_and_grouped_at_once() {
+    let columns: Vec<String> = (1..=9).map(|number| format!("t{number} text")).collect();
+    let rows: Vec<String> = (0..40)
+        .map(|row| format!("({})", vec![format!("concat(repeat('x', 60000), {})", row % 20); columns.len()].join(", ")))
+        .collect();
+    let setup =
+        format!("CREATE TABLE long_texts ({}); INSERT INTO long_texts VALUES {}", columns.join(", "), rows.join(", "));
+    let connector = agency("long_texts", &setup).await;
+    let table = connector.table(&TableName::new("long_texts", "long_texts")).await.unwrap().unwrap();
+    let scan = Relation::Scan(Box::new(Scan {
+        table: table.name.clone(),
+        columns: table.columns.clone(),
+        outputs: (0..9).map(Expr::Column).collect(),
+        policy: Vec::new(),
+        lookups: Vec::new(),
+        keys: None,
+        reason: ScanReason::Released { agreement: "ISA-1".to_owned() },
+    }));
+    let output = scan.outputs().swap_remove(8);
+    assert_eq!(MysqlDialect.sort_support(&output), Support::Exact);
+    assert_eq!(MysqlDialect.group_support(&output), Support::Exact);
+    let keys: Vec<SortKey> = (0..9).map(|column| ascending(Expr::Column(column))).collect();
+    let sorted = Relation::Sort { input: Box::new(scan.clone()), keys, fetch: None };
+    let grouped = Relation::Aggregate {
+        input: Box::new(scan),
+        groups: (0..9).map(Expr::Column).collect(),
+        aggregates: vec![Aggregate {
+            function: AggregateFunction::Count,
+            argument: Some(Expr::Column(8)),
+            distinct: true,
+            filter: None,
+            data_type: DataType::Int64,
+        }],
+    };
+    let texts = vec![DataType::Utf8; 9];
+    let with_count: Vec<DataType> = texts.iter().cloned().chain([DataType::Int64]).collect();
+    for (root, types, count) in [(sorted, texts, 40), (grouped, with_count, 20)] {
+        assert_eq!(run(&connector, root, &types, None).await.num_rows(), count);
+    }
+}
+
+/// To the database a label is also its number, a set its bits, a year two digits and an unsigned number never below zero.
+#[tokio::test]
+async fn labels_are_texts_and_bits_are_numbers() {
+    let setup = "SET SESSION sql_mode = ''; CREATE TABLE odd (id int, e enum('low','high','7'), s set('a','b'), j json, \
+        bit1 bit(1), bit9 bit(9), bit64 bit(64), u1 tinyint unsigned, u8 bigint unsigned, y year, flag tinyint(1)); \
+        INSERT INTO odd VALUES (1, 'high', 'b,a', '{\"a\": 1}', 1, 341, ~0, 255, ~0, 2155, 1), \
+            (2, 'low', 'b', '[]', 0, 0, 0, 0, 0, 1901, 0), (3, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL), \
+            (4, 'none', '', 'null', 0, 256, 1, 1, 1, 2001, 2)";
+    let connector = agency("odd_types", setup).await;
+    let table = connector.table(&TableName::new("odd_types", "odd")).await.unwrap().unwrap();
+    let scan = |policy: Vec<Expr>, outputs: Vec<Expr>| {
+        Relation::Scan(Box::new(Scan {
+            table: table.name.clone(),
+            columns: table.columns.clone(),
+            outputs,
+            policy,
+            lookups: Vec::new(),
+            keys: None,
+            reason: ScanReason::Released { agreement: "ISA-1".to_owned() },
+        }))
+    };
+    let columns = scan(Vec::new(), (0..table.columns.len()).map(Expr::Column).collect()).outputs();
+    let at = |name: &str| table.columns.iter().position(|column| column.name == name).unwrap();
+    let column = |name: &str| Expr::Column(at(name));
+    let compare = |name, op, value: Value| Expr::compare(op, column(name), Expr::Literal(value));
+    let is = |name, text: &str| Expr::equal(column(name), Expr::text(text));
+    let wide = |unscaled: u64| Value::Decimal128 { unscaled: unscaled.into(), precision: 20, scale: 0 };
+    let like =
+        |name, pattern: &str| Expr::Like { expr: Box::new(column(name)), pattern: pattern.to_owned(), negated: false };
+    let among = |name, list: &[&str]| Expr::InList {
+        expr: Box::new(column(name)),
+        list: list.iter().map(|text| Value::Text((*text).to_owned())).collect(),
+        negated: false,
+    };
+    let one_less = Expr::Arithmetic {
+        op: ArithmeticOp::Subtract,
+        left: Box::new(Expr::Widen { expr: Box::new(column("u1")), to: DataType::Int32 }),
+        right: Box::new(Expr::Literal(Value::Int32(1))),
+        data_type: DataType::Int32,
+    };
+    let cases: Vec<(Expr, &[i32])> = vec![
+        (is("e", "high"), &[1]),
+        (is("e", "HIGH"), &[]),
+        (is("e", "2"), &[]),
+        (is("e", ""), &[4]),
+        (compare("e", CompareOp::Less, Value::Text("low".to_owned())), &[1, 4]),
+        (among("e", &["low", "1"]), &[2]),
+        (like("e", "%o%"), &[2]),
+        (is("s", "a,b"), &[1]),
+        (is("s", "b,a"), &[]),
+        (is("s", "3"), &[]),
+        (is("s", ""), &[4]),
+        (is("j", "{\"a\": 1}"), &[1]),
+        (is("j", "{\"a\":1}"), &[]),
+        (column("bit1"), &[1]),
+        (Expr::Not(Box::new(column("bit1"))), &[2, 4]),
+        (compare("bit9", CompareOp::Equal, Value::Int64(341)), &[1]),
+        (compare("bit9", CompareOp::Less, Value::Int64(300)), &[2, 4]),
+        (compare("bit64", CompareOp::Equal, wide(u64::MAX)), &[1]),
+        (compare("u8", CompareOp::Greater, wide(1 << 63)), &[1]),
+        (compare("u8", CompareOp::Equal, wide(0)), &[2]),
+        (Expr::compare(CompareOp::Less, one_less, Expr::Literal(Value::Int32(0))), &[2]),
+        (compare("y", CompareOp::Equal, Value::Int16(2001)), &[4]),
+        (compare("y", CompareOp::Equal, Value::Int16(1)), &[]),
+        (compare("y", CompareOp::Less, Value::Int16(1990)), &[2]),
+        (column("flag"), &[1]),
+        (Expr::Not(Box::new(column("flag"))), &[2]),
+    ];
+    for (predicate, expected) in cases {
+        assert_eq!(MysqlDialect.support(&predicate, &columns), Support::Exact, "{predicate:?}");
+        let found =
+            run(&connector, sorted(scan(vec![predicate.clone()], vec![Expr::Column(0)]), 0), &[DataType::Int32], None);
+        let found = found.await;
+        assert_eq!(found.column(0).as_primitive::<Int32Type>().values(), expected, "{predicate:?}");
+    }
+    for (name, expected) in [("e", ["", "high", "low"]), ("s", ["", "a,b", "b"]), ("j", ["[]", "null", "{\"a\": 1}"])] {
+        let batch = run(&connector, sorted(scan(Vec::new(), vec![column(name)]), 0), &[DataType::Utf8], None).await;
+        let texts: Vec<String> = column_texts(&batch, 0).into_iter().flatten().collect();
+        assert_eq!(texts, expected, "{name}");
+        assert_eq!(batch.num_rows(), 4);
+    }
 }

@@ -1,6 +1,7 @@
 //! The connector against a real server.
 
 mod calculations;
+mod contract;
 mod expressions;
 mod faults;
 mod fragments;

@@ -142,6 +142,7 @@ async fn what_is_no_value_of_its_type_ends_the_result_and_is_not_shown() {
     )
     .await;
     for (column, data_type) in [
+        // As they stand, which `read_column` never does.
         ("d", DataType::Date32),
         ("dt", DataType::Timestamp(arrow::datatypes::TimeUnit::Microsecond, None)),
         ("tm", DataType::Time64(arrow::datatypes::TimeUnit::Microsecond)),
@@ -156,6 +157,47 @@ async fn what_is_no_value_of_its_type_ends_the_result_and_is_not_shown() {
     }
     // The connection was closed, and another is made.
     assert_eq!(texts(&connector, "SELECT 'next'").await, [Some("next".to_owned())]);
+}
+
+/// Applications write zero dates for what they do not know. To the database they come before any other.
+#[tokio::test]
+async fn a_date_that_is_none_is_unknown() {
+    let connector = agency(
+        "zero_dates",
+        "SET SESSION sql_mode = 'ALLOW_INVALID_DATES', time_zone = '+00:00'; \
+         CREATE TABLE t (id int, d date NOT NULL, dt datetime(3) NOT NULL, ts timestamp NOT NULL, UNIQUE (id, d), UNIQUE (dt)); \
+         INSERT INTO t VALUES (1, '0000-00-00', '0000-00-00', '0000-00-00'), \
+           (2, '2024-02-00', '2024-02-00 10:00:00', '1970-01-01 00:00:01'), \
+           (3, '2024-02-31', '2024-02-31 10:00:00', '2038-01-19 03:14:07'), (4, '0000-01-01', '0000-12-31 23:59:59', '2024-01-01'), \
+           (5, '0001-01-01', '0001-01-01 00:00:00', '2024-01-01'), (6, '9999-12-31', '9999-12-31 23:59:59.999', '2024-01-01')",
+    )
+    .await;
+    let table = connector.table(&TableName::new("zero_dates", "t")).await.unwrap().unwrap();
+    assert!(["d", "dt", "ts"].iter().all(|name| table.column(name).unwrap().nullable));
+    assert_eq!(table.unique_keys, Vec::<Vec<String>>::new());
+    let (sql, schema) = select(&table);
+    let batch = collect(&connector, &sql, schema).await.unwrap();
+    let valid = |name: &str| {
+        let column = batch.column_by_name(name).unwrap();
+        (0..6).filter(|row| column.is_valid(*row)).map(|row| row + 1).collect::<Vec<usize>>()
+    };
+    assert_eq!((valid("d"), valid("dt"), valid("ts")), (vec![5, 6], vec![5, 6], vec![2, 3, 4, 5, 6]));
+    let last = batch.column_by_name("dt").unwrap().as_primitive::<TimestampMicrosecondType>().value(5);
+    assert_eq!(last, 253_402_300_799_999_000);
+    for (name, known) in [("d", "2"), ("dt", "2"), ("ts", "5")] {
+        let read = MysqlDialect.read_column(&format!("`{name}`"), &OutputColumn::from(table.column(name).unwrap()));
+        // Neither before nor after any day, and of no year.
+        for condition in [
+            format!("{read} < DATE'2500-01-01' OR {read} >= DATE'2500-01-01'"),
+            format!("NOT {read} < DATE'2500-01-01' OR {read} < DATE'2500-01-01'"),
+            format!("{read} IS NOT NULL"),
+            format!("year({read}) >= 0"),
+            format!("{read} = {read}"),
+        ] {
+            let sql = format!("SELECT CAST(count(*) AS CHAR) FROM zero_dates.t WHERE {condition}");
+            assert_eq!(texts(&connector, &sql).await, [Some(known.to_owned())], "{condition}");
+        }
+    }
 }
 
 /// A number that is neither 0 nor 1 is true to the database. No filter lets it through, nor does its contrary.

@@ -1,9 +1,9 @@
 //! Whole fragments, from the algebra to rows.
 
 use wayleave_connector_api::{
-    Audience, CompareOp, Dialect, Existence, Expr, Form, Fragment, KeyFormat, KeySlot, NullsOrder, Probe, Relation,
-    Scan, ScanReason, Scheme, SortDirection, SortKey, Support, Table, TableName, Value, render_fragment,
-    render_policy_conjuncts,
+    Audience, CompareOp, Dialect, Existence, Expr, Form, Fragment, KeyDisclosure, KeyFormat, KeySlot, NullsOrder,
+    Probe, Relation, Scan, ScanReason, Scheme, SortDirection, SortKey, Support, Table, TableName, Value,
+    render_fragment, render_policy_conjuncts,
 };
 
 use super::*;
@@ -120,7 +120,7 @@ async fn keys_arrive_in_the_written_form_at_any_number() {
     keys.extend(["9434765919", "9876543210"].map(str::to_owned));
     let mut all = agency.patients_where(Vec::new());
     if let Relation::Scan(scan) = &mut all {
-        scan.keys = Some(KeySlot { column: 1, format: Some(SPACED) });
+        scan.keys = Some(KeySlot { column: 1, format: Some(SPACED), disclosure: KeyDisclosure::Plain, number: 0 });
     }
     let batch = agency.run(sorted(project(all, &[0]), 0), &[DataType::Utf8], Some(&keys)).await;
     assert_eq!(column_texts(&batch, 0), some(&["9434765919", "9876543210"]));

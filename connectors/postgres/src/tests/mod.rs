@@ -7,6 +7,7 @@ mod faults;
 mod fragments;
 mod identity;
 mod parts;
+mod pseudonyms;
 mod reading;
 
 use std::sync::{Arc, OnceLock};

@@ -1,12 +1,13 @@
 use wayleave_connector_api::{
-    Audience, Column, CompareOp, Existence, Expr, Form, Fragment, KeyFormat, KeySlot, Mask, NullsOrder, Probe,
-    Relation, Scan, ScanReason, Scheme, SortDirection, SortKey, TableName, Value, render_fragment,
-    render_policy_conjuncts,
+    Audience, Column, CompareOp, Existence, Expr, Form, Fragment, KeyDisclosure, KeyFormat, KeySlot, Mask, NullsOrder,
+    Probe, Pseudonymiser, Relation, Scan, ScanReason, Scheme, SortDirection, SortKey, TableName, Value,
+    render_fragment, render_policy_conjuncts,
 };
 
 use super::*;
 
 const SPACED: KeyFormat = KeyFormat { scheme: Scheme::NhsNumber, form: Form::Spaced, assured: false };
+const COMPACT: KeyFormat = KeyFormat { scheme: Scheme::NhsNumber, form: Form::Compact, assured: false };
 
 fn agency() -> Database {
     Database::new(
@@ -104,7 +105,10 @@ async fn lookups_and_join_keys_are_written_as_the_column_writes_them() {
     let database = agency();
     database.writer.execute_batch("CREATE INDEX by_nhs ON person (nhs)").unwrap();
     let connector = database.connector();
-    let keyed = Scan { keys: Some(KeySlot { column: 0, format: Some(SPACED) }), ..persons(&connector).await };
+    let keyed = Scan {
+        keys: Some(KeySlot { column: 0, format: Some(SPACED), disclosure: KeyDisclosure::Plain, number: 0 }),
+        ..persons(&connector).await
+    };
     let keys = ["9434765919".to_owned(), "not a key".to_owned()];
     assert_eq!(answer(&connector, scan(keyed.clone()), Some(&keys)).await, ["9434765919|Ann|TQ1|70"]);
     assert_eq!(answer(&connector, scan(keyed.clone()), Some(&[])).await, Vec::<String>::new());
@@ -118,6 +122,46 @@ async fn lookups_and_join_keys_are_written_as_the_column_writes_them() {
     assert!(sql.contains("b\".\"nhs\" IN ('943 476 5919')"), "{sql}");
     let plan: String = database.writer.query_row(&format!("EXPLAIN QUERY PLAN {sql}"), [], |row| row.get(3)).unwrap();
     assert!(plan.contains("by_nhs"), "{plan}");
+}
+
+#[tokio::test]
+async fn rows_are_found_by_the_pseudonyms_of_their_keys() {
+    let database = agency();
+    let connector = database.connector();
+    let pseudonymiser = Pseudonymiser::new([42; Pseudonymiser::SECRET_BYTES]);
+    for (format, sent, found) in [
+        (SPACED, vec!["9434765919"], vec!["9434765919|Ann|TQ1|70"]),
+        (
+            SPACED,
+            vec!["9434765919", "4010232137", "1234567890"],
+            vec!["4010232137|ann|TQ2|40", "9434765919|Ann|TQ1|70"],
+        ),
+        // Another written form is another key, or none.
+        (COMPACT, vec!["9434765919"], vec![]),
+        (SPACED, vec!["943 476 5919"], vec![]),
+        (SPACED, vec![], vec![]),
+    ] {
+        let slot = KeySlot { column: 0, format: Some(format), disclosure: KeyDisclosure::Pseudonymised, number: 0 };
+        let root = scan(Scan { keys: Some(slot), ..persons(&connector).await });
+        let types: Vec<DataType> = root.outputs().into_iter().map(|output| output.data_type).collect();
+        let fragment = Fragment { root, schema: schema(&types) };
+        // More than one way of writing a list.
+        for others in [0, 5_000] {
+            let mut pseudonyms: Vec<String> = sent.iter().map(|key| pseudonymiser.of(key)).collect();
+            pseudonyms.extend((0..others).map(|other| pseudonymiser.of(&format!("nobody {other}"))));
+            let sql = render_fragment(connector.dialect(), &fragment, Some(&pseudonyms), Audience::Source);
+            let answer = connector.query_pseudonymised(statement(sql, &types), &pseudonymiser).await.unwrap();
+            let batches: Vec<RecordBatch> = answer.try_collect().await.unwrap();
+            let mut told: Vec<String> = batches.iter().flat_map(rows).collect();
+            told.sort();
+            assert_eq!(told, found, "{format:?} {sent:?}");
+            // Under another secret nobody has these pseudonyms.
+            let sql = render_fragment(connector.dialect(), &fragment, Some(&pseudonyms), Audience::Source);
+            let other = Pseudonymiser::new([43; Pseudonymiser::SECRET_BYTES]);
+            let answer = connector.query_pseudonymised(statement(sql, &types), &other).await.unwrap();
+            assert_eq!(answer.try_collect::<Vec<_>>().await.unwrap().len(), 0);
+        }
+    }
 }
 
 #[tokio::test]

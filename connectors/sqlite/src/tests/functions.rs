@@ -234,5 +234,19 @@ fn no_function_takes_the_place_of_one_of_sqlite() {
     let bare = Connection::open_in_memory().unwrap();
     let before = names(&bare);
     register(&bare).unwrap();
-    assert_eq!(names(&bare).len(), before.len() + 19);
+    assert_eq!(names(&bare).len(), before.len() + 21);
+}
+
+#[test]
+fn a_sum_is_exact_however_large_a_part_of_it_is() {
+    let connection = connection();
+    let largest = "WITH v (n, x) AS (VALUES (1, 9223372036854775807), (2, 1), (3, NULL), (4, -1)) SELECT";
+    let one = |sql: &str| connection.query_row(&format!("{largest} {sql}"), [], |row| row.get::<_, Value>(0));
+    assert_eq!(one("integer_sum(x) FROM v").unwrap(), Value::Integer(i64::MAX));
+    assert_eq!(one("integer_sum(x) FROM v WHERE x IS NULL").unwrap(), Value::Null);
+    assert_eq!(one("exact_sum(x) FROM v WHERE n < 3").unwrap(), text("9223372036854775808"));
+    assert!(one("integer_sum(x) FROM v WHERE n < 3").is_err());
+    // What leaves a window's frame is taken off again.
+    let over = "integer_sum(x) OVER (ORDER BY n ROWS BETWEEN 1 PRECEDING AND CURRENT ROW) FROM v WHERE n <> 2";
+    assert_eq!(one(&format!("{over} LIMIT 1 OFFSET 2")).unwrap(), Value::Integer(-1));
 }

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use arrow::datatypes::{DataType, Field, Schema};
 use wayleave_connector_api::{
     Aggregate, AggregateFunction, Audience, Collation, Column, ColumnType, CompareOp, Existence, Expr, Form, Fragment,
-    JoinKind, KeyFormat, KeySlot, NullsOrder, Probe, Relation, Scan, ScanReason, Scheme, SemiKind, SetKind,
-    SortDirection, SortKey, TableName, Value, render_fragment, render_policy_conjuncts,
+    JoinKind, KeyDisclosure, KeyFormat, KeySlot, NullsOrder, Probe, Relation, Scan, ScanReason, Scheme, SemiKind,
+    SetKind, SortDirection, SortKey, TableName, Value, render_fragment, render_policy_conjuncts,
 };
 
 use super::parses;
@@ -183,7 +183,10 @@ fn what_exists_is_a_value_where_it_is_shown() {
 #[test]
 fn keys_arrive_in_the_written_form_and_the_columns_own_type() {
     let format = KeyFormat { scheme: Scheme::NhsNumber, form: Form::Spaced, assured: false };
-    let narrowed = Scan { keys: Some(KeySlot { column: 0, format: Some(format) }), ..scan(Vec::new()) };
+    let narrowed = Scan {
+        keys: Some(KeySlot { column: 0, format: Some(format), disclosure: KeyDisclosure::Plain, number: 0 }),
+        ..scan(Vec::new())
+    };
     let sql = written(Relation::Scan(Box::new(narrowed)));
     assert!(sql.contains("WHERE [b].[nhs] IN ('943 476 5919') AND "), "{sql}");
 }

@@ -6,8 +6,8 @@ use arrow::array::AsArray;
 use arrow::datatypes::DataType;
 use futures::StreamExt;
 use wayleave_connector_api::{
-    BatchStream, CompareOp, Connector, ConnectorError, Expr, JoinKind, KeySlot, Relation, Table, TableKind, TableName,
-    Value,
+    BatchStream, CompareOp, Connector, ConnectorError, Expr, JoinKind, KeyDisclosure, KeySlot, Relation, Table,
+    TableKind, TableName, Value,
 };
 
 use super::Kind;
@@ -210,7 +210,7 @@ pub async fn keyed_joins_at_any_number_of_keys(fixture: &dyn Fixture) {
     let table = described(&*connector, &*database, "person").await;
     let mut root = scan_with(&table, vec![Expr::Column(1)]);
     if let Relation::Scan(scan) = &mut root {
-        scan.keys = Some(KeySlot { column: 0, format: None });
+        scan.keys = Some(KeySlot { column: 0, format: None, disclosure: KeyDisclosure::Plain, number: 0 });
     }
     for number_of_keys in [1, 1_000, 1_000_000] {
         let keys: Vec<String> = (0..number_of_keys).map(|number| format!("key '{number}'")).collect();

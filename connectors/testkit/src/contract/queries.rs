@@ -549,9 +549,8 @@ pub(super) fn reasons(dialect: &dyn Dialect, relation: &Relation) -> Vec<&'stati
         Relation::Scan(scan) => scan.outputs.iter().chain(&scan.policy).chain(&scan.lookups).map(expr).collect(),
         Relation::Filter { predicate, .. } => vec![expr(predicate)],
         Relation::Project { exprs, .. } => exprs.iter().map(expr).collect(),
-        Relation::Join { on, .. } | Relation::SemiJoin { on, .. } | Relation::MarkJoin { on, .. } => {
-            on.iter().map(expr).collect()
-        }
+        Relation::Join { on, kind, .. } => on.iter().map(expr).chain([dialect.join_support(*kind)]).collect(),
+        Relation::SemiJoin { on, .. } | Relation::MarkJoin { on, .. } => on.iter().map(expr).collect(),
         Relation::NotIn { left, left_key, right, right_key } => {
             let support = |key: &Expr, side: &Relation| dialect.group_support(&key.output(&side.outputs()));
             vec![support(left_key, left), support(right_key, right)]
