@@ -86,6 +86,7 @@ fn write_county(directory: &Path) {
     std::fs::write(directory.join("wayleave.toml"), config).expect("a configuration");
     let policies = directory.join("policies");
     std::fs::create_dir_all(policies.join("agreements")).expect("a directory");
+    std::fs::create_dir(directory.join("audit")).expect("a directory");
     std::fs::write(
         policies.join("purposes.toml"),
         "[purpose.joint-needs-assessment]\ntitle = \"Joint assessment\"\ndpv = \"dpv:ServiceProvision\"\nhl7 = \"COC\"\n",

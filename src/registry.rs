@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use wayleave_connector_api::Connector;
+use wayleave_connector_files::{CsvHeader, FilesConnector, FilesOptions};
 use wayleave_connector_mysql::{MysqlConnector, MysqlOptions};
 use wayleave_connector_postgres::{PostgresConnector, PostgresOptions};
 use wayleave_connector_sqlite::{SqliteConnector, SqliteOptions};
@@ -83,6 +84,14 @@ fn open(agency: &AgencyConfig, config: &Config) -> Result<Agency, Error> {
             path: path.clone(),
             max_connections: agency.max_connections,
             statement_timeout_ms: agency.statement_timeout_ms,
+        })),
+        ConnectorConfig::Files(files) => Arc::new(FilesConnector::new(FilesOptions {
+            path: files.path.clone(),
+            csv_delimiter: files.csv_delimiter,
+            csv_header: if files.csv_header { CsvHeader::Present } else { CsvHeader::Absent },
+            max_connections: agency.max_connections,
+            statement_timeout_ms: agency.statement_timeout_ms,
+            memory_bytes: FilesOptions::DEFAULT_MEMORY_BYTES,
         })),
     };
     let subjects: BTreeMap<_, _> = agency

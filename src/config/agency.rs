@@ -9,8 +9,8 @@ use super::postgres_url::{Reach, UrlFault};
 use super::read::{LONGEST_TIMEOUT_MS, Surroundings, exactly_one};
 use super::subject::read_subject;
 use super::{
-    AgencyConfig, ConnectorConfig, Secret, ServerConfig, SubjectConfig, TableConfig, Tls, TokenConfig, mysql_url,
-    postgres_url, sqlserver_url,
+    AgencyConfig, ConnectorConfig, FilesConfig, Secret, ServerConfig, SubjectConfig, TableConfig, Tls, TokenConfig,
+    mysql_url, postgres_url, sqlserver_url,
 };
 use crate::diagnostic::Diagnostic;
 use crate::diagnostic::document::{Entry, Key, Table};
@@ -24,6 +24,8 @@ const AGENCY_KEYS: &[Key] = &[
     Key::new("path", "path = \"health.db\""),
     Key::new("aad_token_file", "aad_token_file = \"token\""),
     Key::new("aad_token_env", "aad_token_env = \"HEALTH_TOKEN\""),
+    Key::new("csv_delimiter", "csv_delimiter = \";\""),
+    Key::new("csv_header", "csv_header = false"),
     Key::new("title", "title = \"Torbay hospitals\""),
     Key::new("tls", "tls = \"require\""),
     Key::new("allow_plaintext", "allow_plaintext = true"),
@@ -37,6 +39,8 @@ const TABLE_KEYS: &[Key] = &[Key::new("subject", "subject = { column = \"nhs_num
 /// Catalog names that are ours.
 const RESERVED_NAMES: [&str; 3] = ["wayleave", "unified", "information_schema"];
 
+const NO_FILES: &str = "only `files` reads CSV";
+
 const DEFAULT_MAX_CONNECTIONS: usize = 4;
 const DEFAULT_STATEMENT_TIMEOUT_MS: u64 = 60_000;
 
@@ -46,14 +50,16 @@ enum ConnectorKind {
     Mysql,
     SqlServer,
     Sqlite,
+    Files,
 }
 
-const CONNECTORS: [(&str, ConnectorKind); 5] = [
+const CONNECTORS: [(&str, ConnectorKind); 6] = [
     ("postgres", ConnectorKind::Postgres),
     ("mysql", ConnectorKind::Mysql),
     ("mariadb", ConnectorKind::Mysql),
     ("sqlserver", ConnectorKind::SqlServer),
     ("sqlite", ConnectorKind::Sqlite),
+    ("files", ConnectorKind::Files),
 ];
 
 /// What the URL of one kind of server looks like, and where one leads.
@@ -110,6 +116,7 @@ fn read_agency(entry: &Entry<'_>, surroundings: Surroundings<'_>) -> Option<Agen
                 .map(|(server, token)| ConnectorConfig::SqlServer { server, token })
         }
         ConnectorKind::Sqlite => read_sqlite(&table, surroundings),
+        ConnectorKind::Files => read_files(&table, surroundings),
     });
     let max_connections = match table.optional("max_connections") {
         Some(entry) => entry.integer(1..=1000).and_then(|number| usize::try_from(number.value).ok()),
@@ -158,6 +165,7 @@ fn is_catalog_name(name: &str) -> bool {
 }
 
 fn read_server(table: &Table<'_>, kind: &UrlKind, surroundings: Surroundings<'_>) -> Option<ServerConfig> {
+    refuse_keys(table, &["csv_delimiter", "csv_header"], NO_FILES, "take the key out");
     let reason = format!("{} is reached by a URL", kind.product);
     refuse_keys(table, &["path"], &reason, "write `url`, `url_env` or `url_file` instead");
     let ca_file = table.optional("ca_file").map(|entry| surroundings.existing_file(&entry));
@@ -220,6 +228,7 @@ fn read_token(table: &Table<'_>, surroundings: Surroundings<'_>) -> Option<Optio
 fn read_sqlite(table: &Table<'_>, surroundings: Surroundings<'_>) -> Option<ConnectorConfig> {
     let remedy = "take the key out";
     refuse_token(table);
+    refuse_keys(table, &["csv_delimiter", "csv_header"], NO_FILES, remedy);
     refuse_keys(table, &["tls", "allow_plaintext", "ca_file"], "`sqlite` has no network connection", remedy);
     let keys = ["path", "url", "url_env", "url_file"];
     let entry = exactly_one(table, &keys)?;
@@ -240,6 +249,30 @@ fn read_sqlite(table: &Table<'_>, surroundings: Surroundings<'_>) -> Option<Conn
             None
         }
     }
+}
+
+/// A folder of files, and how its CSV is written.
+fn read_files(table: &Table<'_>, surroundings: Surroundings<'_>) -> Option<ConnectorConfig> {
+    let remedy = "take the key out";
+    refuse_token(table);
+    refuse_keys(table, &["tls", "allow_plaintext", "ca_file"], "`files` has no network connection", remedy);
+    refuse_keys(table, &["url", "url_env", "url_file"], "`files` is a folder", "write `path` instead");
+    let csv_delimiter = match table.optional("csv_delimiter") {
+        Some(entry) => match entry.text()?.value.as_bytes() {
+            [one] if one.is_ascii() && !matches!(one, b'"' | b'\n' | b'\r') => Some(*one),
+            _ => {
+                entry.report("`csv_delimiter` is not one ASCII character", "write `csv_delimiter = \";\"`");
+                None
+            }
+        },
+        None => Some(b','),
+    };
+    let csv_header = match table.optional("csv_header") {
+        Some(entry) => entry.boolean().map(|header| header.value),
+        None => Some(true),
+    };
+    let path = surroundings.path(&table.required("path")?)?;
+    Some(ConnectorConfig::Files(FilesConfig { path, csv_delimiter: csv_delimiter?, csv_header: csv_header? }))
 }
 
 /// The URL, wherever the entry says that it is kept.

@@ -103,6 +103,17 @@ pub enum ConnectorConfig {
     Sqlite {
         path: PathBuf,
     },
+    Files(FilesConfig),
+}
+
+/// A folder of files.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FilesConfig {
+    pub path: PathBuf,
+    /// What stands between two values of a CSV file: one ASCII character.
+    pub csv_delimiter: u8,
+    /// Whether the first line of a CSV file names the columns.
+    pub csv_header: bool,
 }
 
 /// A server at the end of a network.

@@ -265,6 +265,33 @@ fn a_url_comes_from_one_place() {
 }
 
 #[test]
+fn files_take_a_folder_and_how_its_csv_is_written() {
+    let files = |lines: &str| {
+        let config = parse(&with_agency(&format!("connector = \"files\"\npath = \"drop\"\n{lines}"))).unwrap();
+        match config.agencies["health"].connector.clone() {
+            ConnectorConfig::Files(files) => files,
+            other => panic!("not what was written: {other:?}"),
+        }
+    };
+    let plain = files("");
+    assert!(plain.path.is_absolute() && plain.path.ends_with("drop"), "{plain:?}");
+    assert_eq!((plain.csv_delimiter, plain.csv_header), (b',', true));
+    let other = files("csv_delimiter = \"\\t\"\ncsv_header = false");
+    assert_eq!((other.csv_delimiter, other.csv_header), (b'\t', false));
+    for (lines, message) in [
+        ("connector = \"files\"", "`path`"),
+        ("connector = \"files\"\npath = \"drop\"\ncsv_delimiter = \"::\"", "is not one ASCII character"),
+        ("connector = \"files\"\npath = \"drop\"\ncsv_delimiter = \"\\n\"", "is not one ASCII character"),
+        ("connector = \"files\"\npath = \"drop\"\ntls = \"require\"", "no network connection"),
+        ("connector = \"files\"\npath = \"drop\"\nurl = \"x\"", "`files` is a folder"),
+        ("connector = \"sqlite\"\npath = \"x.db\"\ncsv_header = false", "only `files` reads CSV"),
+    ] {
+        let found = faults(&with_agency(lines));
+        assert!(found[0].contains(message), "{lines}: {found:?}");
+    }
+}
+
+#[test]
 fn sqlite_takes_a_path_or_its_url() {
     for written in ["path = \"h.db\"", "url = \"sqlite:h.db\"", "url = \"sqlite://h.db\""] {
         let config = parse(&with_agency(&format!("connector = \"sqlite\"\n{written}"))).unwrap();

@@ -113,7 +113,10 @@ fn existence(join: &Join, kept: &Piece, other: &Piece, side: JoinSide) -> Result
     on.extend(filter(join, kept, other, side)?);
     Ok(match kind {
         Some(kind) => (Relation::SemiJoin { left, right, kind, on }, kept.rows * 0.5),
-        None => (Relation::MarkJoin { left, right, on }, kept.rows),
+        None => match kept.agency.dialect().mark_join_support() {
+            Support::Exact => (Relation::MarkJoin { left, right, on }, kept.rows),
+            Support::Superset { reason } | Support::Local { reason } => return Err(KeptHere(reason.to_owned())),
+        },
     })
 }
 

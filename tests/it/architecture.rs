@@ -147,7 +147,7 @@ fn only_the_registry_names_databases() {
     let mut named = BTreeSet::new();
     for (module, path, code) in modules() {
         // The demo makes databases of its own, with the driver and not the connector.
-        if ["postgres", "sqlite", "mysql", "sqlserver"]
+        if ["postgres", "sqlite", "mysql", "sqlserver", "files"]
             .iter()
             .any(|name| code.contains(&format!("wayleave_connector_{name}")))
         {
@@ -182,7 +182,7 @@ fn connectors_know_nothing_of_the_engine_nor_of_each_other() {
 fn connector_crates_have_the_same_files() {
     let wanted =
         ["connector.rs", "decode.rs", "dialect.rs", "introspect.rs", "lib.rs", "options.rs", "pool.rs", "types.rs"];
-    for connector in ["postgres", "sqlite", "mysql", "sqlserver"] {
+    for connector in ["postgres", "sqlite", "mysql", "sqlserver", "files"] {
         for file in wanted {
             let path = root().join("connectors").join(connector).join("src").join(file);
             assert!(path.exists(), "{} is missing", path.display());

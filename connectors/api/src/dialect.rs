@@ -300,6 +300,11 @@ pub trait Dialect: Send + Sync + std::fmt::Debug {
         NotIn::NotIn
     }
 
+    /// What becomes of EXISTS as a value of a select list.
+    fn mark_join_support(&self) -> Support {
+        Support::Exact
+    }
+
     /// The end of a SELECT that gives so many rows (`None` is all) after so many others.
     fn limit(&self, fetch: Option<u64>, skip: u64) -> String {
         let fetch = fetch.map_or(String::new(), |fetch| format!(" LIMIT {fetch}"));

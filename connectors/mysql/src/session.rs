@@ -149,7 +149,7 @@ mod tests {
     fn a_server_that_is_too_old_is_refused() {
         let parse = |version: &str| Server::parse(version).map(|server| server.product);
         assert_eq!(parse("10.11.19-MariaDB-0+deb12u1").unwrap(), Product::MariaDb);
-        assert_eq!(parse("5.5.5-10.6.1-MariaDB").is_err(), true);
+        assert!(parse("5.5.5-10.6.1-MariaDB").is_err());
         assert_eq!(parse("11.4.2-MariaDB").unwrap(), Product::MariaDb);
         assert!(parse("10.5.27-MariaDB").is_err());
         assert_eq!(parse("8.0.31").unwrap(), Product::MySql);

@@ -28,13 +28,10 @@ struct Shared {
 impl Proxy {
     /// Listens on a port of its own.
     ///
-    /// # Panics
-    /// Where no port is free.
-    pub async fn start(server: SocketAddr) -> Self {
-        let listener = match TcpListener::bind("127.0.0.1:0").await {
-            Ok(listener) => listener,
-            Err(error) => std::panic::panic_any(error.to_string()),
-        };
+    /// # Errors
+    /// The system's refusal: no port is free.
+    pub async fn start(server: SocketAddr) -> std::io::Result<Self> {
+        let listener = TcpListener::bind("127.0.0.1:0").await?;
         let address = listener.local_addr().unwrap_or(server);
         let shared = Arc::new(Shared { left: AtomicI64::new(-1), cut: watch::channel(0).0 });
         let own = Arc::clone(&shared);
@@ -49,7 +46,7 @@ impl Proxy {
                 });
             }
         });
-        Self { address, shared, listening }
+        Ok(Self { address, shared, listening })
     }
 
     /// Where it listens.

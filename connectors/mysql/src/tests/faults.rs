@@ -211,6 +211,28 @@ async fn the_server_waits_for_a_slow_consumer_and_a_dropped_result_ends() {
     assert_eq!(texts(&connector, "SELECT 'next'").await, [Some("next".to_owned())]);
 }
 
+/// A gigabyte goes through, and other tests beside it.
+#[tokio::test]
+async fn a_large_result_is_nowhere_held() {
+    let resident = || {
+        let status = std::fs::read_to_string("/proc/self/status").unwrap();
+        let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
+        line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() >> 10
+    };
+    let connector = connector(|_| {});
+    let mut stream = connector.query(statement(MANY_ROWS, many_types())).await.unwrap();
+    let (mut rows, mut bytes, mut most) = (0, 0, 0);
+    let before = resident();
+    while let Some(batch) = stream.next().await {
+        let batch = batch.unwrap();
+        rows += batch.num_rows();
+        bytes += batch.get_array_memory_size();
+        most = most.max(resident());
+    }
+    assert!(rows == 1_000_000 && bytes > 1_000_000_000, "{rows} rows, {bytes} bytes");
+    assert!(most < before + 250, "{before} MB before and {most} MB while it was read");
+}
+
 #[tokio::test]
 async fn a_dropped_result_stops_a_server_that_computes() {
     let connector = agency("computing", "").await;

@@ -171,13 +171,16 @@ async fn describe(fixture: &dyn Fixture) -> (Column, BTreeMap<String, BTreeSet<S
     (column, why)
 }
 
+/// A row's name, and its cell of each connector.
+type Row = (String, BTreeMap<String, String>);
+
 /// The file, taken apart.
 #[derive(Default)]
 struct Page {
     /// Names of the columns, in order.
     connectors: BTreeSet<String>,
-    /// Section, row and connector.
-    cells: BTreeMap<String, Vec<(String, BTreeMap<String, String>)>>,
+    /// The rows of each section.
+    cells: BTreeMap<String, Vec<Row>>,
     exceptions: BTreeMap<String, Vec<String>>,
 }
 

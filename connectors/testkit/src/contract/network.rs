@@ -30,7 +30,7 @@ pub(super) const NAMES: [&str; 4] = ["lost connection", "unreachable server", "w
 pub async fn a_connection_lost_in_the_middle_of_a_result_is_an_error(fixture: &dyn Fixture) {
     let Some(network) = of(fixture, "lost connection") else { return };
     let database = fixture.database("lost", &[numbers()]).await;
-    let proxy = Proxy::start(network.address().await).await;
+    let proxy = Proxy::start(network.address().await).await.unwrap();
     // The name under which the fixture knows it.
     let connector = network.over("lost", proxy.address(), Settings::default()).await;
     let table = described(&*connector, &*database, "numbers").await;

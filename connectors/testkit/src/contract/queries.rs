@@ -550,7 +550,8 @@ pub(super) fn reasons(dialect: &dyn Dialect, relation: &Relation) -> Vec<&'stati
         Relation::Filter { predicate, .. } => vec![expr(predicate)],
         Relation::Project { exprs, .. } => exprs.iter().map(expr).collect(),
         Relation::Join { on, kind, .. } => on.iter().map(expr).chain([dialect.join_support(*kind)]).collect(),
-        Relation::SemiJoin { on, .. } | Relation::MarkJoin { on, .. } => on.iter().map(expr).collect(),
+        Relation::SemiJoin { on, .. } => on.iter().map(expr).collect(),
+        Relation::MarkJoin { on, .. } => on.iter().map(expr).chain([dialect.mark_join_support()]).collect(),
         Relation::NotIn { left, left_key, right, right_key } => {
             let support = |key: &Expr, side: &Relation| dialect.group_support(&key.output(&side.outputs()));
             vec![support(left_key, left), support(right_key, right)]

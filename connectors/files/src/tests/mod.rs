@@ -1,0 +1,4 @@
+//! Behaviour on real folders.
+
+mod contract;
+mod folders;
