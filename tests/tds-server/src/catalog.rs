@@ -1,5 +1,7 @@
 //! What the database holds: tables, views, their columns, keys and indexes, as T-SQL declared them.
 
+use std::collections::BTreeMap;
+
 use crate::error::SqlError;
 use crate::sql_type::SqlType;
 
@@ -75,12 +77,14 @@ pub fn same_name(left: &str, right: &str) -> bool {
 pub struct Catalog {
     pub schemas: Vec<String>,
     pub tables: Vec<Table>,
+    /// By the table's number: how many rows the statistics say it has, where that is not how many there are.
+    pub told_rows: BTreeMap<i64, i64>,
     last_id: i64,
 }
 
 impl Catalog {
     pub fn new() -> Self {
-        Self { schemas: vec!["dbo".to_owned()], tables: Vec::new(), last_id: 245_575_913 }
+        Self { schemas: vec!["dbo".to_owned()], tables: Vec::new(), told_rows: BTreeMap::new(), last_id: 245_575_913 }
     }
 
     pub fn next_id(&mut self) -> i64 {

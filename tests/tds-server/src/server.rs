@@ -12,7 +12,7 @@ use tokio::io::{AsyncWriteExt, split};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, oneshot};
 
-use crate::catalog::Catalog;
+use crate::catalog::{Catalog, invalid_object};
 use crate::certificate::{self, Identity};
 use crate::collation::Collation;
 use crate::error::SqlError;
@@ -133,6 +133,17 @@ impl Server {
     /// Connections that are open.
     pub fn connections(&self) -> usize {
         self.shared.sessions().len()
+    }
+
+    /// Has the statistics say that a table has this many rows, as `UPDATE STATISTICS … WITH ROWCOUNT` does.
+    ///
+    /// # Errors
+    /// There is no such table.
+    pub fn tell_rows(&self, schema: &str, table: &str, rows: u32) -> Result<(), SqlError> {
+        let mut catalog = self.shared.catalog_mut();
+        let id = catalog.find(schema, table).ok_or_else(|| invalid_object(table))?.id;
+        catalog.told_rows.insert(id, rows.into());
+        Ok(())
     }
 
     /// Runs T-SQL in a session of its own: tables, indexes, rows.

@@ -262,6 +262,7 @@ pub(crate) fn rows(
                 let count: i64 =
                     connection
                         .query_row(&format!("SELECT count(*) FROM {}", table.sqlite_name), [], |row| row.get(0))?;
+                let count = catalog.told_rows.get(&table.id).copied().unwrap_or(count);
                 for (id, _) in index_ids(table) {
                     let partition = number(table.id * 1000 + id);
                     rows.push(if name == "partitions" {
