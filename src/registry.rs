@@ -12,9 +12,10 @@ use wayleave_connector_mysql::{MysqlConnector, MysqlOptions};
 use wayleave_connector_odbc::{OdbcConnector, OdbcOptions};
 use wayleave_connector_postgres::{PostgresConnector, PostgresOptions};
 use wayleave_connector_sqlite::{SqliteConnector, SqliteOptions};
+use wayleave_connector_sqlserver::{Login, SqlServerConnector, SqlServerOptions};
 
 use crate::catalog::{Agencies, Agency, SubjectColumn};
-use crate::config::{AgencyConfig, Config, ConnectorConfig, Tls};
+use crate::config::{AgencyConfig, Config, ConnectorConfig, Tls, TokenConfig};
 use crate::error::Error;
 
 /// Makes every configured agency's connector. Nothing is reached: a dead agency does not keep the others from starting.
@@ -59,6 +60,27 @@ fn open(agency: &AgencyConfig, config: &Config) -> Result<Agency, Error> {
                 statement_timeout_ms: agency.statement_timeout_ms,
             };
             let connector = MysqlConnector::new(options)
+                .map_err(|error| Error::Source { agency: agency.name.clone(), source: Arc::new(error) })?;
+            Arc::new(connector)
+        }
+        ConnectorConfig::SqlServer { server, token } => {
+            let options = SqlServerOptions {
+                url: server.url.expose().to_owned(),
+                login: match token {
+                    None => Login::Password,
+                    Some(TokenConfig::File(path)) => Login::AccessTokenFile(path.clone()),
+                    Some(TokenConfig::Token(token)) => Login::AccessToken(token.expose().to_owned()),
+                },
+                tls: match server.tls {
+                    Tls::Require => wayleave_connector_sqlserver::TlsMode::Require,
+                    Tls::Disable => wayleave_connector_sqlserver::TlsMode::Disable,
+                },
+                ca_file: server.ca_file.clone(),
+                max_connections: agency.max_connections,
+                connect_timeout_ms: config.limits.connect_timeout_ms,
+                statement_timeout_ms: agency.statement_timeout_ms,
+            };
+            let connector = SqlServerConnector::new(options)
                 .map_err(|error| Error::Source { agency: agency.name.clone(), source: Arc::new(error) })?;
             Arc::new(connector)
         }

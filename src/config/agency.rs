@@ -9,8 +9,8 @@ use super::postgres_url::{Reach, UrlFault};
 use super::read::{LONGEST_TIMEOUT_MS, Surroundings, exactly_one};
 use super::subject::read_subject;
 use super::{
-    AgencyConfig, ConnectorConfig, FilesConfig, Secret, ServerConfig, SubjectConfig, TableConfig, Tls, mysql_url,
-    postgres_url,
+    AgencyConfig, ConnectorConfig, FilesConfig, Secret, ServerConfig, SubjectConfig, TableConfig, Tls, TokenConfig,
+    mysql_url, postgres_url, sqlserver_url,
 };
 use crate::diagnostic::Diagnostic;
 use crate::diagnostic::document::{Entry, Key, Table};
@@ -22,6 +22,8 @@ const AGENCY_KEYS: &[Key] = &[
     Key::new("url_env", "url_env = \"HEALTH_URL\""),
     Key::new("url_file", "url_file = \"health.url\""),
     Key::new("path", "path = \"health.db\""),
+    Key::new("aad_token_file", "aad_token_file = \"token\""),
+    Key::new("aad_token_env", "aad_token_env = \"HEALTH_TOKEN\""),
     Key::new("csv_delimiter", "csv_delimiter = \";\""),
     Key::new("csv_header", "csv_header = false"),
     Key::new("title", "title = \"Torbay hospitals\""),
@@ -46,6 +48,7 @@ const DEFAULT_STATEMENT_TIMEOUT_MS: u64 = 60_000;
 enum ConnectorKind {
     Postgres,
     Mysql,
+    SqlServer,
     Sqlite,
     Files,
     Odbc,
@@ -55,6 +58,7 @@ const CONNECTORS: [(&str, ConnectorKind); 6] = [
     ("postgres", ConnectorKind::Postgres),
     ("mysql", ConnectorKind::Mysql),
     ("mariadb", ConnectorKind::Mysql),
+    ("sqlserver", ConnectorKind::SqlServer),
     ("sqlite", ConnectorKind::Sqlite),
     ("files", ConnectorKind::Files),
     ("odbc", ConnectorKind::Odbc),
@@ -77,6 +81,11 @@ const MYSQL_URL: UrlKind = UrlKind {
     example: "mysql://user:password@host:3306/database",
     reach: mysql_url::reach,
 };
+const SQLSERVER_URL: UrlKind = UrlKind {
+    product: "a SQL Server database",
+    example: "sqlserver://user:password@host:1433/database",
+    reach: sqlserver_url::reach,
+};
 
 pub(super) fn read_agencies(
     entry: &Entry<'_>,
@@ -94,8 +103,20 @@ fn read_agency(entry: &Entry<'_>, surroundings: Surroundings<'_>) -> Option<Agen
     let title = table.optional("title").map(|entry| entry.text());
     let connector = table.required("connector").and_then(|entry| entry.one_of(&CONNECTORS));
     let connector = connector.and_then(|kind| match kind.value {
-        ConnectorKind::Postgres => read_server(&table, &POSTGRES_URL, surroundings).map(ConnectorConfig::Postgres),
-        ConnectorKind::Mysql => read_server(&table, &MYSQL_URL, surroundings).map(ConnectorConfig::Mysql),
+        ConnectorKind::Postgres => {
+            refuse_token(&table);
+            read_server(&table, &POSTGRES_URL, surroundings).map(ConnectorConfig::Postgres)
+        }
+        ConnectorKind::Mysql => {
+            refuse_token(&table);
+            read_server(&table, &MYSQL_URL, surroundings).map(ConnectorConfig::Mysql)
+        }
+        ConnectorKind::SqlServer => {
+            let token = read_token(&table, surroundings);
+            read_server(&table, &SQLSERVER_URL, surroundings)
+                .zip(token)
+                .map(|(server, token)| ConnectorConfig::SqlServer { server, token })
+        }
         ConnectorKind::Sqlite => read_sqlite(&table, surroundings),
         ConnectorKind::Files => read_files(&table, surroundings),
         ConnectorKind::Odbc => read_odbc(&table, surroundings),
@@ -187,8 +208,29 @@ fn read_server(table: &Table<'_>, kind: &UrlKind, surroundings: Surroundings<'_>
     Some(ServerConfig { url, tls, ca_file })
 }
 
+fn refuse_token(table: &Table<'_>) {
+    let keys = ["aad_token_file", "aad_token_env"];
+    refuse_keys(table, &keys, "only SQL Server takes such a token", "take the key out");
+}
+
+/// A token that logs in instead of the URL's user; `Some(None)` where there is none.
+fn read_token(table: &Table<'_>, surroundings: Surroundings<'_>) -> Option<Option<TokenConfig>> {
+    match (table.optional("aad_token_file"), table.optional("aad_token_env")) {
+        (None, None) => Some(None),
+        (Some(entry), None) => surroundings.existing_file(&entry).map(|file| Some(TokenConfig::File(file))),
+        (None, Some(entry)) => {
+            surroundings.variable(&entry).map(|token| Some(TokenConfig::Token(Secret::new(token.trim()))))
+        }
+        (Some(_), Some(entry)) => {
+            entry.report("the token is given twice", "write `aad_token_file` or `aad_token_env`, not both");
+            None
+        }
+    }
+}
+
 fn read_sqlite(table: &Table<'_>, surroundings: Surroundings<'_>) -> Option<ConnectorConfig> {
     let remedy = "take the key out";
+    refuse_token(table);
     refuse_keys(table, &["csv_delimiter", "csv_header"], NO_FILES, remedy);
     refuse_keys(table, &["tls", "allow_plaintext", "ca_file"], "`sqlite` has no network connection", remedy);
     let keys = ["path", "url", "url_env", "url_file"];
@@ -215,6 +257,7 @@ fn read_sqlite(table: &Table<'_>, surroundings: Surroundings<'_>) -> Option<Conn
 /// A folder of files, and how its CSV is written.
 fn read_files(table: &Table<'_>, surroundings: Surroundings<'_>) -> Option<ConnectorConfig> {
     let remedy = "take the key out";
+    refuse_token(table);
     refuse_keys(table, &["tls", "allow_plaintext", "ca_file"], "`files` has no network connection", remedy);
     refuse_keys(table, &["url", "url_env", "url_file"], "`files` is a folder", "write `path` instead");
     let csv_delimiter = match table.optional("csv_delimiter") {

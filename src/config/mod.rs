@@ -17,6 +17,7 @@ mod mysql_url;
 mod postgres_url;
 mod read;
 mod secret;
+mod sqlserver_url;
 pub(crate) mod subject;
 mod view;
 
@@ -95,6 +96,10 @@ pub enum ConnectorConfig {
     Postgres(ServerConfig),
     /// MariaDB as well.
     Mysql(ServerConfig),
+    SqlServer {
+        server: ServerConfig,
+        token: Option<TokenConfig>,
+    },
     Sqlite {
         path: PathBuf,
     },
@@ -130,6 +135,14 @@ pub enum Tls {
     Require,
     /// Plain text: for a server on this machine, or one for which `allow_plaintext` was written.
     Disable,
+}
+
+/// A token of Microsoft Entra ID that logs in.
+#[derive(Clone, Debug)]
+pub enum TokenConfig {
+    /// It is read for each new connection: such tokens live for an hour.
+    File(PathBuf),
+    Token(Secret),
 }
 
 /// What the configuration says of one table.

@@ -3,7 +3,7 @@ use std::path::Path;
 use wayleave_connector_api::{Form, KeyFormat, Scheme, TableName};
 
 use super::read::read;
-use super::{Config, ConnectorConfig, ServerConfig, Tls};
+use super::{Config, ConnectorConfig, ServerConfig, Tls, TokenConfig};
 use crate::diagnostic::Diagnostics;
 
 const TOP: &str = "policies = \"policies\"\n[audit]\ndirectory = \"audit\"\n";
@@ -71,6 +71,32 @@ fn mariadb_and_mysql_are_one_connector() {
     for url in ["postgres://u@h/d", "mysql://u:p@h/d?require_ssl=false", "mysql:///d"] {
         assert!(parse(&with_agency(&format!("connector = \"mysql\"\nurl = \"{url}\""))).is_err(), "{url}");
     }
+}
+
+#[test]
+fn a_sql_server_is_reached_over_tls_by_a_password_or_a_token() {
+    let of = |lines: &str| {
+        let config = parse(&with_agency(&format!("connector = \"sqlserver\"\n{lines}")))?;
+        match config.agencies["health"].connector.clone() {
+            ConnectorConfig::SqlServer { server, token } => Ok((server.tls, token)),
+            other => panic!("not what was written: {other:?}"),
+        }
+    };
+    let password = of("url = \"sqlserver://u:p@db.example/Care\"\nca_file = \"ca.pem\"").unwrap();
+    assert!(matches!(password, (Tls::Require, None)));
+    let local = of("url = \"sqlserver://u:p@127.0.0.1:1434/Care\"").unwrap();
+    assert!(matches!(local, (Tls::Disable, None)));
+    let token = of("url = \"sqlserver://db.example/Care\"\naad_token_file = \"ca.pem\"").unwrap();
+    assert!(matches!(token, (Tls::Require, Some(TokenConfig::File(_)))));
+    let both = "url = \"sqlserver://db.example/Care\"\naad_token_file = \"ca.pem\"\naad_token_env = \"HEALTH_URL\"";
+    assert!(of(both).is_err());
+    assert!(of("url = \"sqlserver://u:p@db.example/Care\"\ntls = \"disable\"").is_err());
+    assert!(of("url = \"postgres://u:p@db.example/Care\"").is_err());
+    // A token is for SQL Server alone.
+    assert!(
+        parse(&with_agency("connector = \"postgres\"\nurl = \"postgres://localhost/d\"\naad_token_file = \"ca.pem\""))
+            .is_err()
+    );
 }
 
 const WHOLE: &str = r#"

@@ -12,7 +12,7 @@ use super::carve::{Carver, all, exact};
 use super::estimate;
 use super::grouping_sets::grouping_sets_at_source;
 use super::kept::listed;
-use super::piece::{Carved, Piece, deliverable};
+use super::piece::{Carved, Piece};
 use crate::expression::{INTEGER_AS_DECIMAL, KeptHere, push_exact, unaliased};
 
 impl Carver {
@@ -51,7 +51,7 @@ impl Carver {
                 .ok_or_else(|| KeptHere("its type is not known".to_owned()))?;
             aggregate_call(expr, &piece, &outputs, data_type)
         });
-        let deliverable = aggregate.schema.fields().iter().all(|field| deliverable(field.data_type()));
+        let deliverable = aggregate.schema.fields().iter().all(|field| piece.delivers(field.data_type()));
         match (groups, aggregates) {
             (Ok(groups), Ok(aggregates)) if deliverable && !(groups.is_empty() && aggregates.is_empty()) => {
                 Ok(Carved::Source(Box::new(Piece {

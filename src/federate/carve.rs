@@ -24,7 +24,7 @@ use super::kept::{Kept, written};
 use super::node::{Counting, FragmentNode, OrderedBy, Side};
 use super::once::read_once;
 use super::one_server::may_meet;
-use super::piece::{Carved, Piece, deliverable};
+use super::piece::{Carved, Piece};
 use super::rearrange::rearrange;
 use super::scalar_subquery::joined_with_subqueries;
 use crate::catalog::Agency;
@@ -218,7 +218,7 @@ impl Carver {
         let fields = projection.schema.fields();
         let mut exprs = Vec::with_capacity(fields.len());
         for (expr, field) in projection.expr.iter().zip(fields) {
-            let pushed = if deliverable(field.data_type()) {
+            let pushed = if piece.delivers(field.data_type()) {
                 piece.push_exact(expr)
             } else {
                 Err(KeptHere(format!("values of type {} are made here", field.data_type())))

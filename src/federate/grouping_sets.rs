@@ -11,7 +11,7 @@ use wayleave_connector_api::{AggregateFunction, GroupingSets, Relation, Value};
 use super::aggregate::aggregate_call;
 use super::carve::{all, exact};
 use super::estimate;
-use super::piece::{Piece, at_source, deliverable};
+use super::piece::{Piece, at_source};
 use crate::expression::KeptHere;
 
 /// Where every grouping reads its rows anew, more than these would read them too often.
@@ -39,7 +39,7 @@ pub(super) fn grouping_sets_at_source(aggregate: &Aggregate, piece: &Piece) -> R
         Ok(group)
     })?;
     let fields = aggregate.schema.fields();
-    if !fields.iter().all(|field| deliverable(field.data_type())) {
+    if !fields.iter().all(|field| piece.delivers(field.data_type())) {
         return Err(KeptHere("values of its type are made here".to_owned()));
     }
     let typed = aggregate.aggr_expr.iter().zip(fields.iter().skip(listed.len() + 1));

@@ -24,7 +24,7 @@ use wayleave_connector_api::{
 
 use super::fragment_exec::{FragmentExec, failed, without_key_slots};
 use super::node::FragmentNode;
-use super::piece::{column_of, deliverable};
+use super::piece::{column_of, is_common};
 use super::run::QueryRun;
 use crate::catalog::Agency;
 use crate::execution::Collector;
@@ -189,7 +189,7 @@ fn zipped<T, U>(one: [T; 2], other: [U; 2]) -> [(T, U); 2] {
 /// The types in which a side's columns arrive; `None` where one cannot.
 fn types(side: &Relation) -> Option<Vec<DataType>> {
     let types: Vec<DataType> = side.outputs().into_iter().map(|output| output.data_type).collect();
-    (!types.is_empty() && types.iter().all(deliverable)).then_some(types)
+    (!types.is_empty() && types.iter().all(is_common)).then_some(types)
 }
 
 fn side(relation: &Relation, types: &[DataType]) -> Fragment {

@@ -15,7 +15,7 @@ use super::carve::{Carver, all, exact};
 use super::estimate;
 use super::kept::listed;
 use super::node::OrderedBy;
-use super::piece::{Carved, Piece, deliverable};
+use super::piece::{Carved, Piece};
 use crate::expression::KeptHere;
 
 impl Carver {
@@ -111,7 +111,7 @@ fn sorted(sort: &Sort, piece: &Piece) -> Result<Sorted, KeptHere> {
             key => {
                 let unknown = |_| KeptHere("its type is not known".to_owned());
                 let data_type = expr.get_type(&piece.schema).map_err(unknown)?;
-                if !deliverable(&data_type) {
+                if !piece.delivers(&data_type) {
                     return Err(KeptHere(format!("values of type {data_type} are sorted here")));
                 }
                 computed.push((key, data_type));

@@ -76,6 +76,11 @@ impl Piece {
         push_over(expr, &self.schema, &self.outputs(), self.agency.dialect())
     }
 
+    /// Whether its source's connector can deliver values of this type, or of the one in which they travel.
+    pub fn delivers(&self, data_type: &DataType) -> bool {
+        is_common(data_type) || self.agency.dialect().delivers(data_type)
+    }
+
     /// Ends the growth: a plan node that stands for this piece, in its order.
     pub fn close(self) -> Result<LogicalPlan, DataFusionError> {
         let schema = Arc::clone(&self.schema);
@@ -217,8 +222,8 @@ fn signed_constants(expr: &PlanExpr) -> PlanExpr {
     transformed.map_or_else(|_| expr.clone(), |transformed| transformed.data)
 }
 
-/// Whether a connector can deliver values of this type, or of the one in which they travel.
-pub(super) fn deliverable(data_type: &DataType) -> bool {
+/// Whether every connector can deliver values of this type, or of the one in which they travel.
+pub(super) fn is_common(data_type: &DataType) -> bool {
     match data_type {
         DataType::Boolean
         | DataType::UInt8
@@ -237,7 +242,7 @@ pub(super) fn deliverable(data_type: &DataType) -> bool {
         | DataType::Date32
         | DataType::Time64(TimeUnit::Microsecond) => true,
         DataType::Timestamp(TimeUnit::Microsecond, zone) => zone.as_deref().is_none_or(|zone| zone == "UTC"),
-        DataType::List(item) => !matches!(item.data_type(), DataType::List(_)) && deliverable(item.data_type()),
+        DataType::List(item) => !matches!(item.data_type(), DataType::List(_)) && is_common(item.data_type()),
         _ => false,
     }
 }

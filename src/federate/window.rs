@@ -15,7 +15,7 @@ use wayleave_connector_api::{
 
 use super::carve::{Carver, all, exact};
 use super::kept::written;
-use super::piece::{Carved, Piece, at_source, deliverable};
+use super::piece::{Carved, Piece, at_source};
 use crate::expression::{KeptHere, unaliased};
 
 impl Carver {
@@ -31,7 +31,7 @@ impl Carver {
         let added = window.schema.fields().iter().skip(outputs.len());
         let mut calls = Vec::with_capacity(window.window_expr.len());
         for (expr, field) in window.window_expr.iter().zip(added) {
-            let call = if deliverable(field.data_type()) {
+            let call = if piece.delivers(field.data_type()) {
                 window_call(expr, &piece, &outputs, at_source(field.data_type()))
             } else {
                 Err(KeptHere(format!("values of type {} are made here", field.data_type())))

@@ -159,14 +159,14 @@ fn only_the_registry_names_databases() {
     let mut named = BTreeSet::new();
     for (module, path, code) in modules() {
         // The demo makes databases of its own, with the driver and not the connector.
-        if ["postgres", "sqlite", "mysql", "files", "odbc"]
+        if ["postgres", "sqlite", "mysql", "sqlserver", "files", "odbc"]
             .iter()
             .any(|name| code.contains(&format!("wayleave_connector_{name}")))
         {
             assert_eq!(module, NAMES_CONNECTORS, "{} names a connector", path.display());
             named.insert(module.clone());
         }
-        let driver = code.contains("tokio_postgres") || code.contains("rusqlite") || code.contains("mysql_async");
+        let driver = ["tokio_postgres", "rusqlite", "mysql_async", "tiberius"].iter().any(|name| code.contains(name));
         // So do rehearsals of policy, whose rows stand in the case.
         let writes_its_own = module == "demo" || path.ends_with("stewardship/cases/world.rs");
         assert!(!driver || writes_its_own, "{} names a driver", path.display());
@@ -196,7 +196,7 @@ fn connectors_know_nothing_of_the_engine_nor_of_each_other() {
 fn connector_crates_have_the_same_files() {
     let wanted =
         ["connector.rs", "decode.rs", "dialect.rs", "introspect.rs", "lib.rs", "options.rs", "pool.rs", "types.rs"];
-    for connector in ["postgres", "sqlite", "mysql", "files", "odbc"] {
+    for connector in ["postgres", "sqlite", "mysql", "sqlserver", "files", "odbc"] {
         for file in wanted {
             let path = root().join("connectors").join(connector).join("src").join(file);
             assert!(path.exists(), "{} is missing", path.display());

@@ -21,6 +21,7 @@ use wayleave::federate::PushdownLevel;
 use wayleave::policy::Clock;
 use wayleave::session::{Identity, Session};
 use wayleave_connector_testkit::{MariadbServer, PostgresServer};
+use wayleave_tds_server::{Options, Server as TdsServer};
 
 /// Every agency, and the server that keeps it where the backend is PostgreSQL.
 const AGENCIES: [(&str, usize); 4] = [("health", 0), ("social", 1), ("housing", 1), ("police", 0)];
@@ -51,6 +52,8 @@ pub enum Backend {
     Postgres,
     /// A server an agency, since a database is a schema there. All worlds share them: for tests that change nothing.
     Mariadb,
+    /// A server an agency, as with MariaDB, which speaks TDS and runs Transact-SQL.
+    SqlServer,
 }
 
 impl Backend {
@@ -62,6 +65,7 @@ impl Backend {
             Self::Sqlite => "sqlite",
             Self::Postgres => "postgres",
             Self::Mariadb => "mariadb",
+            Self::SqlServer => "sqlserver",
         }
     }
 }
@@ -110,6 +114,7 @@ impl World {
                 seed_mariadb().await;
                 Databases::OnMariadb
             }
+            Backend::SqlServer => Databases::OnSqlServers,
         };
         let mut config = read(&seed_directory().join("wayleave.toml"));
         for (agency, _) in AGENCIES {
@@ -163,7 +168,7 @@ impl World {
                 let sql = format!("SET search_path TO main; {sql}");
                 server_of(agency).execute(&database, &sql).await.unwrap();
             }
-            Databases::OnMariadb => panic!("all worlds share this database"),
+            Databases::OnMariadb | Databases::OnSqlServers => panic!("all worlds share this database"),
         }
     }
 
@@ -185,6 +190,7 @@ impl World {
                 server_of(agency).query_text(&format!("{agency}_{suffix}"), sql).await.unwrap()
             }
             Databases::OnMariadb => mariadb_of(agency).query_text("main", sql).await.unwrap(),
+            Databases::OnSqlServers => panic!("no test asks this server"),
         }
     }
 
@@ -194,6 +200,7 @@ impl World {
             Databases::Files(directory) => directory.join(format!("{agency}.db")).display().to_string(),
             Databases::OnServers(suffix) => server_of(agency).url(&format!("{agency}_{suffix}")),
             Databases::OnMariadb => mariadb_of(agency).url("main"),
+            Databases::OnSqlServers => sql_server_of(agency).url(),
         }
     }
 
@@ -256,6 +263,8 @@ enum Databases {
     OnServers(u32),
     /// `main` on a server of its own each.
     OnMariadb,
+    /// The schema `main` on a server of its own each.
+    OnSqlServers,
 }
 
 impl Databases {
@@ -268,6 +277,7 @@ impl Databases {
                 format!("connector = \"postgres\"\nurl = \"{url}\"")
             }
             Self::OnMariadb => format!("connector = \"mariadb\"\nurl = \"{}\"", mariadb_of(agency).url("main")),
+            Self::OnSqlServers => format!("connector = \"sqlserver\"\nurl = \"{}\"", sql_server_of(agency).url()),
         }
     }
 }
@@ -372,6 +382,54 @@ pub fn mariadb_of(agency: &str) -> &'static MariadbServer {
     });
     let place = AGENCIES.iter().position(|(name, _)| *name == agency);
     &servers[place.unwrap_or_else(|| panic!("no agency {agency}"))]
+}
+
+/// A seeded server.
+fn sql_server_of(agency: &str) -> &'static TdsServer {
+    // Never dropped: each server ends when this process does.
+    static SERVERS: OnceLock<Vec<TdsServer>> = OnceLock::new();
+    let servers = SERVERS.get_or_init(|| {
+        let started = AGENCIES.map(|(agency, _)| {
+            let server = TdsServer::start(Options::default()).unwrap();
+            for batch in ["CREATE SCHEMA main", &transact_sql(&seed(agency))] {
+                server.execute_ddl(batch).unwrap_or_else(|error| panic!("seed of `{agency}`: {error:?}"));
+            }
+            for (table, rows) in sizes(agency) {
+                server.tell_rows("main", table, rows).unwrap();
+            }
+            server
+        });
+        started.into()
+    });
+    let place = AGENCIES.iter().position(|(name, _)| *name == agency);
+    &servers[place.unwrap_or_else(|| panic!("no agency {agency}"))]
+}
+
+/// A seed in Transact-SQL, which has its own types, no truth values, and texts beyond one code page only as `N'…'`.
+fn transact_sql(seed: &str) -> String {
+    let code: Vec<&str> = seed.lines().filter(|line| !line.trim_start().starts_with("--")).collect();
+    let code = code.join("\n");
+    let mut sql = String::with_capacity(code.len());
+    for (place, part) in code.split('\'').enumerate() {
+        if place % 2 == 1 {
+            // A doubled quote inside a text ends one part and begins the next with nothing between them.
+            let begins = !sql.ends_with('\'');
+            sql.push_str(if begins { "N'" } else { "'" });
+            sql.push_str(part);
+            sql.push('\'');
+            continue;
+        }
+        let words = [
+            (" TEXT", " nvarchar(100)"),
+            (" TIMESTAMP", " datetime2(6)"),
+            (" BOOLEAN", " bit"),
+            ("TRUE", "1"),
+            ("FALSE", "0"),
+            (" ON ", " ON main."),
+        ];
+        sql.push_str(&words.iter().fold(part.to_owned(), |part, (from, to)| part.replace(from, to)));
+    }
+    sql
 }
 
 pub fn servers() -> &'static [PostgresServer; 2] {

@@ -1,8 +1,9 @@
 //! Runs `tests/slt/*.slt`: named cases in plain text, which anyone can add.
 //!
 //! The format is sqllogictest's. `connection NAME` picks who asks the next query, a name of `tests/seed/sessions.toml`.
-//! Each file runs on SQLite, PostgreSQL and MariaDB and at both levels of pushdown; `onlyif sqlite`, `onlyif postgres` and
-//! `onlyif mariadb`, `onlyif full` and `onlyif released-relations` narrow a case. What differs from the usual:
+//! Each file runs on SQLite, PostgreSQL, MariaDB and SQL Server and at both levels of pushdown; `onlyif sqlite`, `onlyif
+//! postgres`, `onlyif mariadb` and `onlyif sqlserver`, `onlyif full` and `onlyif released-relations` narrow a case. What differs
+//! from the usual:
 //! - column types are checked: T text, I integer, R decimal or float, B boolean, D date, P timestamp, ? anything else;
 //! - an error is matched as `code: message (detail)`;
 //! - an empty text shows as `(empty)`, and a blank at either end of a text as `␣`;
@@ -257,6 +258,16 @@ async fn cases_on_mariadb() {
 #[tokio::test]
 async fn cases_on_mariadb_with_released_relations_alone_pushed_down() {
     run_cases(Backend::Mariadb, PushdownLevel::ReleasedRelations).await;
+}
+
+#[tokio::test]
+async fn cases_on_sql_server() {
+    run_cases(Backend::SqlServer, PushdownLevel::Full).await;
+}
+
+#[tokio::test]
+async fn cases_on_sql_server_with_released_relations_alone_pushed_down() {
+    run_cases(Backend::SqlServer, PushdownLevel::ReleasedRelations).await;
 }
 
 #[test]

@@ -287,11 +287,6 @@ pub trait Dialect: Send + Sync + std::fmt::Debug {
         call.frame.map(Frame::sql)
     }
 
-    /// A number of which bit n says that the n-th last of these grouping expressions is not grouped by.
-    fn grouping_number(&self, groups: &[String]) -> String {
-        format!("grouping({})", groups.join(", "))
-    }
-
     fn grouping_sets(&self) -> GroupingSets {
         GroupingSets::UnionAll
     }
@@ -337,6 +332,11 @@ pub trait Dialect: Send + Sync + std::fmt::Debug {
             NullsOrder::Last => "NULLS LAST",
         };
         format!("{sql} {direction} {nulls}")
+    }
+
+    /// Whether computed values of this type arrive as well, which not every database has.
+    fn delivers(&self, _data_type: &DataType) -> bool {
+        false
     }
 
     /// The outermost select list's expression, cast so that the value arrives as exactly this type.

@@ -232,7 +232,7 @@ impl Renderer<'_> {
                     })
                     .collect();
                 let mut outputs: Vec<String> = grouped.into_iter().map(Grouped::output_of_set).collect();
-                outputs.push(self.dialect.grouping_number(&keys));
+                outputs.push(format!("grouping({})", keys.join(", ")));
                 outputs.extend(aggregates.iter().map(|call| self.aggregate(call, &scope)));
                 let group_by = Some(vec![format!("GROUPING SETS ({})", sets.join(", "))]);
                 Select { outputs, group_by, ..select }
