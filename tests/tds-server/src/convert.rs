@@ -438,7 +438,7 @@ fn to_binary(value: Value, from: SqlType, to: SqlType, style: i64) -> Result<Val
 }
 
 fn from_hexadecimal(digits: &str) -> Option<Vec<u8>> {
-    if digits.len() % 2 != 0 {
+    if !digits.len().is_multiple_of(2) {
         return None;
     }
     (0..digits.len()).step_by(2).map(|at| u8::from_str_radix(digits.get(at..at + 2)?, 16).ok()).collect()
