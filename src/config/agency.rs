@@ -54,7 +54,7 @@ enum ConnectorKind {
     Odbc,
 }
 
-const CONNECTORS: [(&str, ConnectorKind); 6] = [
+const CONNECTORS: [(&str, ConnectorKind); 7] = [
     ("postgres", ConnectorKind::Postgres),
     ("mysql", ConnectorKind::Mysql),
     ("mariadb", ConnectorKind::Mysql),

@@ -75,7 +75,7 @@ fn mariadb_and_mysql_are_one_connector() {
 
 #[test]
 fn a_sql_server_is_reached_over_tls_by_a_password_or_a_token() {
-    let of = |lines: &str| {
+    let of = |lines: &str| -> Result<(Tls, Option<TokenConfig>), Diagnostics> {
         let config = parse(&with_agency(&format!("connector = \"sqlserver\"\n{lines}")))?;
         match config.agencies["health"].connector.clone() {
             ConnectorConfig::SqlServer { server, token } => Ok((server.tls, token)),

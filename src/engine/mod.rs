@@ -7,6 +7,7 @@ mod answer;
 mod catalogs;
 mod examination;
 mod explain;
+mod meaning;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -51,6 +52,7 @@ use crate::session::Session;
 use crate::unified::unified_sql;
 use catalogs::{Catalogs, HOME, SessionNames, UNIFIED};
 use explain::{QueryPlan, Request};
+use meaning::as_meant;
 
 /// How long an agency may take to answer whether it is there.
 const PING_DEADLINE: Duration = Duration::from_secs(10);
@@ -302,9 +304,10 @@ impl Engine {
         }
         let raw = state.statement_to_plan(statement).await.map_err(|error| planning_error(&error, &names))?;
         // Types are settled before policy looks at expressions, so that it sees every cast that will run.
+        let meant = as_meant(raw.clone()).map_err(|error| planning_error(&error, &names))?;
         let plan = state
             .analyzer()
-            .execute_and_check(raw.clone(), state.config_options(), |_, _| {})
+            .execute_and_check(meant, state.config_options(), |_, _| {})
             .map_err(|error| planning_error(&error, &names))?;
         let enforced = EnforcedPlan::build(plan)?.optimize(&state)?;
         let federated = federate(&enforced, self.pushdown)?;

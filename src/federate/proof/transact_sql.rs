@@ -40,7 +40,7 @@ mod tests {
     };
     use wayleave_connector_sqlserver::{Login, SqlServerConnector, SqlServerOptions, TlsMode};
 
-    use super::super::*;
+    use super::super::{Agency, Error, Obligation, Origin, Prover};
     use super::*;
 
     fn prove(sql: &str, agency: &Agency, origins: &[Origin], obligations: &[Obligation]) -> Result<(), Error> {
