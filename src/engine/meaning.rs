@@ -16,13 +16,14 @@ use datafusion::logical_expr::{
     BinaryExpr, Expr, ExprFunctionExt, ExprSchemable, Filter, Join, JoinType, LogicalPlan, LogicalPlanBuilder, Operator,
 };
 
+use crate::error::Error;
 use crate::expression::holds_subquery;
 
 /// The plan as its SQL is meant.
 ///
 /// # Errors
 /// Where an IN with a query would be decided otherwise than SQL does.
-pub(super) fn as_meant(plan: LogicalPlan) -> Result<LogicalPlan, DataFusionError> {
+pub fn as_meant(plan: LogicalPlan) -> Result<LogicalPlan, DataFusionError> {
     let meant = plan.transform_up_with_subqueries(|node| match node {
         LogicalPlan::Join(join) if compares_copies(&join) => Ok(Transformed::yes(by_copies(join)?)),
         LogicalPlan::Filter(filter) if holds_subquery(&filter.predicate) => {
@@ -140,10 +141,9 @@ fn check(expr: &Expr, schema: &DFSchema, unknown: Unknown) -> Result<(), DataFus
             if decided || !may_be_unknown(within, schema) {
                 return Ok(());
             }
-            plan_err!(
-                "`IN` with a query is answered inside OR, NOT, CASE or a select list only where neither side can be NULL: \
-                 write `EXISTS (SELECT 1 FROM … WHERE …)` or `NOT EXISTS (…)` instead"
-            )
+            let message = "`IN` with a query is answered inside OR, NOT, CASE or a select list only where neither side can be \
+                           NULL: write `EXISTS (SELECT 1 FROM … WHERE …)` or `NOT EXISTS (…)` instead";
+            Err(DataFusionError::External(Box::new(Error::Plan { message: message.to_owned() })))
         }
         other => {
             other.apply_children(|child| {

@@ -36,6 +36,7 @@ pub use explain::{
     AgreementPlan, ConsentPlan, Does, ExplainFormat, Explanation, FragmentNumbers, FragmentPlan, Kept, KeysFrom,
     Numbers, QueryNumbers, Role, Run, Step, StepNumbers, Timing,
 };
+pub use meaning::as_meant;
 
 use crate::audit::{AgreementRef, AuditLog, Disclosure, Intent, Refusal, SourceStatement};
 use crate::catalog::Agencies;
@@ -52,7 +53,6 @@ use crate::session::Session;
 use crate::unified::unified_sql;
 use catalogs::{Catalogs, HOME, SessionNames, UNIFIED};
 use explain::{QueryPlan, Request};
-use meaning::as_meant;
 
 /// How long an agency may take to answer whether it is there.
 const PING_DEADLINE: Duration = Duration::from_secs(10);

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use datafusion::catalog::{CatalogProvider, MemoryCatalogProvider, MemorySchemaProvider};
 use datafusion::prelude::{SessionConfig, SessionContext};
 use datafusion::sql::parser::DFParser;
+use wayleave::engine::as_meant;
 use wayleave::federate::PushdownLevel;
 use wayleave::session::Session;
 
@@ -79,7 +80,9 @@ async fn run(context: &SessionContext, statements: &str) {
 
 /// The oracle's rows, or its error.
 async fn expected(oracle: &SessionContext, sql: &str) -> Result<Vec<Vec<String>>, String> {
-    let frame = oracle.sql(sql).await.map_err(|error| error.strip_backtrace())?;
+    let plan = oracle.state().create_logical_plan(sql).await.map_err(|error| error.strip_backtrace())?;
+    let plan = as_meant(plan).map_err(|error| error.strip_backtrace())?;
+    let frame = oracle.execute_logical_plan(plan).await.map_err(|error| error.strip_backtrace())?;
     let batches = frame.collect().await.map_err(|error| error.strip_backtrace())?;
     Ok(text_rows(&batches))
 }

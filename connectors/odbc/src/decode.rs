@@ -232,7 +232,7 @@ fn timestamp(moment: &Timestamp) -> Result<i64, Failed> {
     let (hour, minute, second) = (u32::from(moment.hour), u32::from(moment.minute), u32::from(moment.second));
     let clock = NaiveTime::from_hms_opt(hour, minute, second).ok_or(Failed::Value)?;
     // Counted in nanoseconds.
-    if moment.fraction % 1_000 != 0 {
+    if !moment.fraction.is_multiple_of(1_000) {
         return Err(Failed::Value);
     }
     let within = i64::from(clock.num_seconds_from_midnight()) * 1_000_000 + i64::from(moment.fraction / 1_000);

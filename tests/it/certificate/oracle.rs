@@ -11,6 +11,8 @@ use datafusion::datasource::MemTable;
 use datafusion::physical_plan::collect;
 use datafusion::prelude::{SessionConfig, SessionContext};
 
+use wayleave::engine::as_meant;
+
 use super::case::World;
 use super::kind::array;
 use super::release::Released;
@@ -50,7 +52,8 @@ impl Oracle {
 
 async fn answer(context: &SessionContext, sql: &str) -> Result<Answer, String> {
     let told = |error: DataFusionError| error.strip_backtrace();
-    let frame = context.sql(sql).await.map_err(told)?;
+    let plan = context.state().create_logical_plan(sql).await.map_err(told)?;
+    let frame = context.execute_logical_plan(as_meant(plan).map_err(told)?).await.map_err(told)?;
     // The logical plan's own schema is that of before types were settled.
     let plan = frame.create_physical_plan().await.map_err(told)?;
     let schema = plan.schema();

@@ -95,7 +95,7 @@ fn share(chance: &mut Chance, agency: &str, connector: Connector, table: &Table,
     let disclosed = if table.subject.is_some() && chance.once_in(2) { chance.some(others) } else { Vec::new() };
     // Decided without chance, so that a seed's worlds stay what they were.
     let (disclose_pseudonyms_to, disclose_keys_to) =
-        disclosed.into_iter().partition(|other| (table.columns.len() + other.len()) % 2 == 0);
+        disclosed.into_iter().partition(|other| (table.columns.len() + other.len()).is_multiple_of(2));
     Share {
         agency: agency.to_owned(),
         table: table.name.clone(),

@@ -131,8 +131,8 @@ impl VisitorMut for Meaning<'_> {
             let is_sqlite = self.connector == Connector::Sqlite;
             let nested = |side: &SetExpr| !matches!(side, SetExpr::Select(_));
             self.same &= !(is_sqlite && (nested(left) || nested(right)));
-            // Here EXCEPT ALL leaves out all of equal rows, and INTERSECT ALL keeps all of them.
-            self.same &= *op == SetOperator::Union || *set_quantifier != SetQuantifier::All;
+            // SQLite has no EXCEPT ALL and no INTERSECT ALL.
+            self.same &= !is_sqlite || *op == SetOperator::Union || *set_quantifier != SetQuantifier::All;
         }
         ControlFlow::Continue(())
     }
@@ -144,7 +144,6 @@ impl VisitorMut for Meaning<'_> {
 
     fn pre_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
         let is_sqlite = self.connector == Connector::Sqlite;
-        self.same &= !forgets_null(expr);
         match expr {
             Expr::Identifier(name) => self.column(&name.value.clone()),
             Expr::CompoundIdentifier(parts) => self.column(&parts[parts.len() - 1].value.clone()),
@@ -212,21 +211,5 @@ impl VisitorMut for Meaning<'_> {
             _ => self.same = false,
         }
         ControlFlow::Continue(())
-    }
-}
-
-/// DataFusion decides an IN over a query as true or false where it is no condition of its own, so that what is unknown is true
-/// under a NOT.
-fn forgets_null(expr: &Expr) -> bool {
-    let text = || expr.to_string();
-    match expr {
-        Expr::BinaryOp { op: BinaryOperator::Or, .. } => text().contains(" NOT IN (SELECT "),
-        Expr::UnaryOp { .. } | Expr::Case { .. } | Expr::IsNull(_) | Expr::IsNotNull(_) => {
-            text().contains(" IN (SELECT ")
-        }
-        Expr::IsTrue(_) | Expr::IsFalse(_) | Expr::IsNotTrue(_) | Expr::IsNotFalse(_) => {
-            text().contains(" IN (SELECT ")
-        }
-        _ => false,
     }
 }

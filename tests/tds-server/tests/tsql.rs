@@ -4,6 +4,15 @@
 //! ` | ` between values; or `refuse <number>` and the statement; or `ok` and a statement that only has to pass.
 //! `version <year>` before a case starts the server anew as that product.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    reason = "a test stops where it fails"
+)]
+
 use std::fmt::Write as _;
 use std::path::Path;
 

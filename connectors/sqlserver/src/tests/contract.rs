@@ -207,7 +207,7 @@ impl Network for SqlServer {
         let server = Arc::new(Server::start(Options { encryption, ..Options::default() }).unwrap());
         let impostor = Server::start(Options::default()).unwrap();
         // A certificate file is read when the connector is made, and again for each connection.
-        let ca_file = if trust == Trust::OtherAuthority { &impostor } else { &*server }.ca_file();
+        let ca_file = if trust == Trust::OtherAuthority { &impostor } else { &server }.ca_file();
         let directory = std::env::temp_dir().join(format!("wayleave-ca-{}-{trust:?}.pem", std::process::id()));
         std::fs::copy(ca_file, &directory).unwrap();
         let url = if trust == Trust::OtherHost {
