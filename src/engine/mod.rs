@@ -30,6 +30,7 @@ use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan, Tokenizer};
 use futures::TryStreamExt;
 use wayleave_connector_api::{Audience, KeyDisclosure, ServerInfo};
 
+pub use crate::execution::physical_rules_as_meant;
 pub use answer::{Answer, FragmentReport, Notice, Progress};
 pub use examination::{AskedAbout, Examination, PersonFinding, RegisterEntryFound};
 pub use explain::{

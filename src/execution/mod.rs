@@ -5,9 +5,13 @@
 
 mod join;
 mod memory;
+mod padded;
 mod spill;
 mod spool;
+mod stopwatch;
 
 pub use join::{Collected, Collector, SpillingJoinExec, physical_rules};
 pub use memory::{Memory, MemoryLimits, MemoryUse, QueryMemory};
+pub use padded::physical_rules_as_meant;
 pub use spool::{Pace, Spool};
+pub use stopwatch::Stopwatch;

@@ -4,10 +4,10 @@
 //! nothing can fail, or the reason why it stays here. What has no arm of its own stays local: nothing is passed through.
 
 mod arithmetic;
-mod average;
 mod comparison;
 mod function;
 mod literal;
+mod moment;
 mod overflow;
 mod sum;
 
@@ -19,7 +19,7 @@ use datafusion::optimizer::simplify_expressions::{ExprSimplifier, SimplifyContex
 use wayleave_connector_api as source;
 use wayleave_connector_api::{CompareOp, Dialect, LONGEST_PATTERN_BYTES, OutputColumn, Support, Value};
 
-pub use average::{INTEGER_AS_DECIMAL, finished_average};
+pub use moment::{INTEGER_AS_DECIMAL, Spread, finished_average, finished_spread};
 pub use overflow::{OverflowIsAnError, as_written};
 pub use sum::{exact_sum, sum_of_sums};
 

@@ -17,7 +17,7 @@ use wayleave_connector_api as source;
 use wayleave_connector_api::{Relation, Support};
 
 use super::estimate;
-use super::exact_average::averages_as_sums;
+use super::exact_moments::moments_as_sums;
 use super::join::{keyed_join, receivers};
 use super::join_at_source::join_at_source;
 use super::kept::{Kept, written};
@@ -60,7 +60,7 @@ pub struct FederatedPlan {
 pub fn federate(enforced: &EnforcedPlan, level: PushdownLevel) -> Result<FederatedPlan, Error> {
     let carver = Carver { level, kept: RefCell::default() };
     let failed = |error: DataFusionError| Error::Plan { message: error.strip_backtrace() };
-    let whole = averages_as_sums(enforced.plan().clone())
+    let whole = moments_as_sums(enforced.plan().clone())
         .and_then(|plan| match level {
             PushdownLevel::Full => rearrange(&plan),
             PushdownLevel::ReleasedRelations => Ok(plan),

@@ -30,7 +30,7 @@ use super::fragment_exec::{FragmentExec, run_of};
 use super::keys::{Held, KeyCollector, PSEUDONYMS_SENT, SentKeys};
 use super::node::{SentColumn, Side};
 use super::run::{Disclosed, QueryRun};
-use crate::execution::{Collector, Pace, Spool};
+use crate::execution::{Collector, Pace, Spool, Stopwatch};
 
 /// Below this many keys they are always sent: no scan is cheaper.
 const ALWAYS_SENT: f64 = 1_000.0;
@@ -163,6 +163,7 @@ impl KeyedJoin {
         self,
         sides: Sides,
         giver: SendableRecordBatchStream,
+        watch: Stopwatch,
         context: Arc<TaskContext>,
     ) -> Result<SendableRecordBatchStream, DataFusionError> {
         let run = run_of(&context)?;
@@ -191,7 +192,7 @@ impl KeyedJoin {
             Some(received) => received,
             None => send(sides.receiver, finding, &run)?.execute(0, context)?,
         };
-        let joined = collected.join(received)?;
+        let joined = collected.join(watch.input(received))?;
         Ok(Box::pin(RecordBatchStreamAdapter::new(self.schema, joined)))
     }
 
@@ -404,9 +405,10 @@ impl ExecutionPlan for KeyedJoinExec {
         let join = self.join.clone();
         let schema = Arc::clone(&join.schema);
         let measured = BaselineMetrics::new(&self.metrics, partition);
-        let joined = stream::once(join.run(sides, giver, context)).try_flatten().inspect_ok(move |batch| {
-            measured.record_output(batch.num_rows());
-        });
+        let watch = Stopwatch::new(&measured);
+        let giver = watch.input(giver);
+        let joined = watch.output(stream::once(join.run(sides, giver, watch.clone(), context)).try_flatten());
+        let joined = joined.inspect_ok(move |batch| measured.record_output(batch.num_rows()));
         Ok(Box::pin(RecordBatchStreamAdapter::new(schema, joined)))
     }
 }

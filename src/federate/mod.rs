@@ -8,7 +8,7 @@
 mod aggregate;
 mod carve;
 mod estimate;
-mod exact_average;
+mod exact_moments;
 mod expand;
 mod fragment_exec;
 mod grouping_sets;

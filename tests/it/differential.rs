@@ -9,9 +9,10 @@ use std::path::Path;
 use std::sync::Arc;
 
 use datafusion::catalog::{CatalogProvider, MemoryCatalogProvider, MemorySchemaProvider};
+use datafusion::execution::session_state::SessionStateBuilder;
 use datafusion::prelude::{SessionConfig, SessionContext};
 use datafusion::sql::parser::DFParser;
-use wayleave::engine::as_meant;
+use wayleave::engine::{as_meant, physical_rules_as_meant};
 use wayleave::federate::PushdownLevel;
 use wayleave::session::Session;
 
@@ -48,7 +49,9 @@ async fn oracle(name: &str) -> Option<SessionContext> {
     config.options_mut().sql_parser.dialect = datafusion::common::config::Dialect::PostgreSQL;
     config.options_mut().sql_parser.parse_float_as_decimal = true;
     config.options_mut().sql_parser.map_string_types_to_utf8view = false;
-    let context = SessionContext::new_with_config(config);
+    let state = SessionStateBuilder::new_with_default_features().with_config(config);
+    let state = state.with_physical_optimizer_rules(physical_rules_as_meant()).build();
+    let context = SessionContext::new_with_state(state);
     let raw = Arc::new(MemoryCatalogProvider::new());
     for agency in AGENCIES {
         raw.register_schema(agency, Arc::new(MemorySchemaProvider::new())).unwrap();

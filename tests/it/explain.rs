@@ -131,6 +131,7 @@ async fn what_is_measured_is_what_was_read() {
         }
         let keyed = step(&explained, "keyed-join");
         assert_eq!(keyed["measured"]["rows"], answer.len(), "{keyed:#}");
+        assert!(keyed["measured"]["compute_ms"].as_f64() > Some(0.0), "{keyed:#}");
         let to = fragments.iter().find(|fragment| fragment["tables"] == json!(["main.encounters"])).unwrap();
         assert_eq!(to["keys_from"], json!([{ "agency": "social", "under": ["TEST-JNA"] }]));
         // Who gives keys is read first.
@@ -190,6 +191,16 @@ async fn each_operation_has_its_own_rows() {
     let filter = step(&explained, "filter");
     assert_eq!(filter["words"], "keep rows where reverse(kind) <> 'PG'");
     assert!(filter["measured"]["compute_ms"].as_f64() > Some(0.0), "{filter}");
+}
+
+/// A join that is made here has the time of its own work.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_join_made_here_has_its_own_time() {
+    let world = World::at_level(Backend::Sqlite, PushdownLevel::ReleasedRelations).await;
+    let sql = "SELECT c.full_name, k.kind FROM social.main.clients c JOIN social.main.packages k ON k.nhs_number = c.nhs_number";
+    let explained = for_the_operator(&world, "social_worker", sql, Run::Analyzed).await;
+    let join = step(&explained, "join");
+    assert!(join["measured"]["compute_ms"].as_f64() > Some(0.0), "{join:#}");
 }
 
 /// An analysis is a query like any other to policy and audit; a plan that is only shown is none.

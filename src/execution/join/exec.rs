@@ -9,7 +9,6 @@ use datafusion::common::{DataFusionError, JoinSide, Statistics, internal_err};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_expr::{Distribution, PhysicalExpr};
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
-use datafusion::physical_optimizer::optimizer::PhysicalOptimizer;
 use datafusion::physical_plan::joins::{HashJoinExec, PartitionMode};
 use datafusion::physical_plan::metrics::{BaselineMetrics, ExecutionPlanMetricsSet, MetricsSet};
 use datafusion::physical_plan::projection::ProjectionExec;
@@ -21,12 +20,13 @@ use datafusion::physical_plan::{
 use futures::{TryStreamExt, stream};
 
 use super::collect::Collector;
+use crate::execution::Stopwatch;
+use crate::execution::padded::{PADDED_SIDES, physical_rules_as_meant};
 
-/// DataFusion's rules for physical plans, with joins that spill.
+/// The rules for physical plans, with joins that spill.
 pub fn physical_rules() -> Vec<Arc<dyn PhysicalOptimizerRule + Send + Sync>> {
-    let mut rules = PhysicalOptimizer::default().rules;
-    // After the rule that settles which side is collected, before those that see to partitions and order.
-    let place = rules.iter().position(|rule| rule.name() == "join_selection").map_or(0, |place| place + 1);
+    let mut rules = physical_rules_as_meant();
+    let place = rules.iter().position(|rule| rule.name() == PADDED_SIDES).map_or(0, |place| place + 1);
     rules.insert(place, Arc::new(SpillingJoins));
     rules
 }
@@ -150,8 +150,10 @@ impl ExecutionPlan for SpillingJoinExec {
         if left.properties().partitioning.partition_count() != right.properties().partitioning.partition_count() {
             return internal_err!("a join of sides that are partitioned differently");
         }
-        let mut left = left.execute(partition, Arc::clone(&context))?;
-        let right = right.execute(partition, Arc::clone(&context))?;
+        let measured = BaselineMetrics::new(&self.metrics, partition);
+        let watch = Stopwatch::new(&measured);
+        let mut left = watch.input(left.execute(partition, Arc::clone(&context))?);
+        let right = watch.input(right.execute(partition, Arc::clone(&context))?);
         let mut collector = Collector::new(Arc::clone(&self.template), JoinSide::Left, context)?;
         let joined = stream::once(async move {
             while let Some(batch) = left.try_next().await? {
@@ -160,8 +162,8 @@ impl ExecutionPlan for SpillingJoinExec {
             drop(left);
             collector.finish()?.join(right)
         });
-        let measured = BaselineMetrics::new(&self.metrics, partition);
-        let counted = joined.try_flatten().inspect_ok(move |batch| measured.record_output(batch.num_rows()));
+        let joined = watch.output(joined.try_flatten());
+        let counted = joined.inspect_ok(move |batch| measured.record_output(batch.num_rows()));
         Ok(Box::pin(RecordBatchStreamAdapter::new(self.schema(), counted)))
     }
 

@@ -8,10 +8,11 @@ use arrow::datatypes::{Field, Schema, SchemaRef};
 use datafusion::catalog::{CatalogProvider, MemoryCatalogProvider, MemorySchemaProvider, SchemaProvider};
 use datafusion::common::DataFusionError;
 use datafusion::datasource::MemTable;
+use datafusion::execution::session_state::SessionStateBuilder;
 use datafusion::physical_plan::collect;
 use datafusion::prelude::{SessionConfig, SessionContext};
 
-use wayleave::engine::as_meant;
+use wayleave::engine::{as_meant, physical_rules_as_meant};
 
 use super::case::World;
 use super::kind::array;
@@ -89,7 +90,9 @@ fn context(world: &World, released: &[Released]) -> SessionContext {
     options.sql_parser.parse_float_as_decimal = true;
     options.sql_parser.map_string_types_to_utf8view = false;
     options.optimizer.enable_topk_aggregation = false;
-    let context = SessionContext::new_with_config(config);
+    let state = SessionStateBuilder::new_with_default_features().with_config(config);
+    let state = state.with_physical_optimizer_rules(physical_rules_as_meant()).build();
+    let context = SessionContext::new_with_state(state);
     let mut catalogs: BTreeMap<&str, Arc<MemoryCatalogProvider>> = BTreeMap::new();
     for agency in &world.agency {
         let catalog = Arc::new(MemoryCatalogProvider::new());
