@@ -27,7 +27,7 @@ use crate::reading::{Sink, commit, copy};
 const SLICES: u64 = 8;
 
 /// How much more work than the whole the parts may be to the server, by its own estimate. What an index finds, or what
-/// prepares a large table for a join again in each part, is read whole.
+/// prepares a large table for a join again in each part, is read in fewer parts or whole.
 const COSTLIER: f64 = 1.5;
 
 const LOCK_TIMEOUT_MS: u64 = 100;
@@ -72,6 +72,8 @@ pub(crate) struct Division {
     leader: Lease,
     work: Arc<Work>,
     pool: Pool,
+    /// Whether each slice is a connection's whole part.
+    is_coarse: bool,
 }
 
 impl Division {
@@ -87,24 +89,36 @@ impl Division {
         let options = pool.options();
         let slice_bytes = (options.divide_from_bytes / SLICES).max(1);
         let slice_pages = extent.pages.saturating_mul(slice_bytes).checked_div(extent.bytes).unwrap_or(0).max(1);
-        let slices = Slices { next_page: Some(0), pages: extent.pages, slice_pages, returned: Vec::new(), engaged: 0 };
+        let mut slices = Slices::new(extent.pages, slice_pages);
         if extent.bytes < options.divide_from_bytes || slices.count() < 2 {
             return Ok(Err(leader));
         }
-        let first = Slice { from_page: 0, until_page: Some(slice_pages) };
-        let whole_sql = format!("EXPLAIN {}", statement.sql);
-        let part_sql = format!("EXPLAIN {}", divisible.sql(&PostgresDialect, first));
+        let part_sql = |slices: &Slices| format!("EXPLAIN {}", divisible.sql(&PostgresDialect, slices.first()));
+        let (whole_sql, first_sql) = (format!("EXPLAIN {}", statement.sql), part_sql(&slices));
         let client = leader.client()?;
         // Explaining takes the locks as well.
         let answers = async {
             futures::try_join!(
                 client.query(&whole_sql, &[]),
-                client.query(&part_sql, &[]),
+                client.query(&first_sql, &[]),
                 client.query_one("SELECT pg_export_snapshot()", &[])
             )
         };
         let (whole, part, snapshot) = leader.answer(answers).await?;
-        let (Some(whole), Some(part)) = (cost_of(&whole), cost_of(&part)) else { return Ok(Err(leader)) };
+        let (Some(whole), Some(mut part)) = (cost_of(&whole), cost_of(&part)) else { return Ok(Err(leader)) };
+        // What each part prepares again for itself, such as the other side of a join, costs less in fewer parts.
+        let connections = u64::try_from(options.scan_connections.min(options.max_connections)).unwrap_or(u64::MAX);
+        let mut is_coarse = false;
+        for parts in [connections, 2] {
+            if part * slices.count_as_float() <= COSTLIER * whole || slices.count() <= parts {
+                continue;
+            }
+            is_coarse = true;
+            slices = Slices::new(extent.pages, extent.pages.div_ceil(parts.max(1)));
+            let answer = leader.answer(client.query(&part_sql(&slices), &[])).await?;
+            let Some(cost) = cost_of(&answer) else { return Ok(Err(leader)) };
+            part = cost;
+        }
         let snapshot: Option<String> = snapshot.try_get(0).ok();
         let snapshot = snapshot.filter(|id| id.chars().all(|c| c.is_ascii_hexdigit() || c == '-'));
         let (Some(snapshot), true) = (snapshot, part * slices.count_as_float() <= COSTLIER * whole) else {
@@ -119,21 +133,23 @@ impl Division {
             joining,
             helpers: options.scan_connections.saturating_sub(1),
         };
-        Ok(Ok(Self { leader, work: Arc::new(work), pool: pool.clone() }))
+        Ok(Ok(Self { leader, work: Arc::new(work), pool: pool.clone(), is_coarse }))
     }
 
     /// Ends well only where every slice was read to its end. Helpers come once the first slice has been taken: who wants
-    /// only the first rows shall cost the agency no more connections.
+    /// only the first rows shall cost the agency no more connections. Where there are no more slices than connections, they
+    /// come at once.
     pub(crate) async fn run(
         self,
         mut decoder: Decoder,
         batches: mpsc::Sender<RecordBatch>,
     ) -> Result<(), ConnectorError> {
-        let Self { leader, work, pool } = self;
+        let Self { leader, work, pool, is_coarse } = self;
         let mut sink = Sink::new(batches.clone());
         // Dropped with this future, whatever ends it, and every helper's lease with it.
         let mut helpers = JoinSet::new();
         let mut tally = Tally::default();
+        let mut is_first = true;
         loop {
             let Some(slice) = work.next_slice() else {
                 // Who has no slice yet gets none any more, but a helper that has one may still put it back.
@@ -144,6 +160,10 @@ impl Division {
                 tally.add(ended)?;
                 continue;
             };
+            while (is_coarse || !is_first) && !tally.unable && helpers.len() < work.helpers && work.has_slices() {
+                helpers.spawn(help(Arc::clone(&work), pool.clone(), batches.clone()));
+            }
+            is_first = false;
             let mut reading = pin!(work.read(&leader, slice, &mut decoder, &mut sink));
             loop {
                 tokio::select! {
@@ -154,9 +174,6 @@ impl Division {
                         break;
                     }
                 }
-            }
-            while !tally.unable && helpers.len() < work.helpers && work.has_slices() {
-                helpers.spawn(help(Arc::clone(&work), pool.clone(), batches.clone()));
             }
         }
         let last = decoder.finish()?;
@@ -309,6 +326,15 @@ struct Slices {
 }
 
 impl Slices {
+    fn new(pages: u64, slice_pages: u64) -> Self {
+        Self { next_page: Some(0), pages, slice_pages, returned: Vec::new(), engaged: 0 }
+    }
+
+    /// One of its slices, for an estimate.
+    fn first(&self) -> Slice {
+        Slice { from_page: 0, until_page: Some(self.slice_pages) }
+    }
+
     fn next(&mut self) -> Option<Slice> {
         if let Some(slice) = self.returned.pop() {
             return Some(slice);

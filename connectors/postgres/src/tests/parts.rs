@@ -56,9 +56,12 @@ impl Accounts {
     }
 
     async fn read_scan(&self, scan: Scan) -> BatchStream {
-        let types: Vec<DataType> =
-            scan.columns.iter().map(|column| column.column_type.readable().unwrap().clone()).collect();
-        let fragment = Fragment { root: Relation::Scan(Box::new(scan)), schema: schema(&types) };
+        self.read_relation(Relation::Scan(Box::new(scan))).await
+    }
+
+    async fn read_relation(&self, root: Relation) -> BatchStream {
+        let types: Vec<DataType> = root.outputs().into_iter().map(|output| output.data_type).collect();
+        let fragment = Fragment { root, schema: schema(&types) };
         let sql = render_fragment(&PostgresDialect, &fragment, None, Audience::Source);
         let divisible = Divisible::new(&PostgresDialect, &fragment).unwrap();
         self.connector.query_parts(statement(&sql, fragment.schema), divisible).await.unwrap()
@@ -262,6 +265,29 @@ async fn what_is_small_or_found_by_an_index_is_read_over_one_connection() {
         INSERT INTO account SELECT n, n, 'x' FROM generate_series(0, 9) AS s (n)";
     let partitioned = accounts("parts_partitioned", partitioned, |options| options.divide_from_bytes = 0).await;
     assert_eq!(content(&rest_of(partitioned.read().await, Vec::new()).await).1, 45);
+}
+
+/// In every slice the server prepares the other side of the join again, which it does twice at most where that is much.
+#[tokio::test]
+async fn what_every_part_prepares_again_makes_for_fewer_parts() {
+    let setup = format!(
+        "{ACCOUNTS}; CREATE TABLE known AS SELECT n AS id FROM generate_series(0, 49999) AS s (n); \
+         ANALYZE account; ANALYZE known"
+    );
+    let accounts = accounts("parts_joined", &setup, |options| options.scan_connections = 2).await;
+    let known = accounts.connector.table(&TableName::new("public", "known")).await.unwrap().unwrap();
+    let known =
+        Scan { table: known.name, outputs: vec![Expr::Column(0)], columns: known.columns, ..accounts.scan.clone() };
+    let root = Relation::SemiJoin {
+        left: Box::new(Relation::Scan(Box::new(accounts.scan.clone()))),
+        right: Box::new(Relation::Scan(Box::new(known))),
+        kind: SemiKind::Matching,
+        on: vec![Expr::equal(Expr::Column(0), Expr::Column(3))],
+    };
+    let mut stream = accounts.read_relation(root).await;
+    let taken = vec![stream.next().await.unwrap().unwrap()];
+    wait_until("parts_joined", AT_WORK, "2").await;
+    assert_whole(&rest_of(stream, taken).await);
 }
 
 /// Slices one after the other, over a shape that may be divided: together they must be the whole.
