@@ -38,13 +38,14 @@ pub enum Connector {
     Sqlite,
     Postgres,
     Mariadb,
+    SqlServer,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Agency {
     pub name: String,
     pub connector: Connector,
-    /// `main` in SQLite; in MariaDB a database, which no other world has.
+    /// `main` in SQLite; in MariaDB a database and in SQL Server a schema, which no other world has.
     pub schema: String,
     pub table: Vec<Table>,
 }
