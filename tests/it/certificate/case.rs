@@ -41,6 +41,15 @@ pub enum Connector {
     SqlServer,
 }
 
+impl Connector {
+    pub const ALL: [Self; 4] = [Self::Sqlite, Self::Postgres, Self::Mariadb, Self::SqlServer];
+
+    /// By the name that case files have for it.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::deserialize(serde::de::value::StrDeserializer::<serde::de::value::Error>::new(name)).ok()
+    }
+}
+
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Agency {
     pub name: String,

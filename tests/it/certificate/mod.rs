@@ -26,7 +26,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 
 use arrow::datatypes::Schema;
-use case::{Case, World};
+use case::{Case, Connector, World};
 use judge::{Asked, Verdict, compare, judge};
 use oracle::Answer;
 use release::{Released, released};
@@ -39,7 +39,7 @@ const SEED: u64 = 20_260_601;
 #[test]
 fn made_up_queries_have_one_answer_however_they_are_answered() {
     let settings = Settings::from_environment(QUERIES, SEED);
-    let queries = settings.queries;
+    let (queries, has_all) = (settings.queries, settings.connectors == Connector::ALL);
     let report = certify(settings);
     let summary = report.counts.told(queries, report.took);
     println!("{summary}");
@@ -61,7 +61,7 @@ fn made_up_queries_have_one_answer_however_they_are_answered() {
         assert!(count(&report.counts.answered) * 10 > queries * 8, "{summary}");
         assert!(count(&report.counts.empty) * 2 < queries, "{summary}");
         // MariaDB and SQL Server give no answer of their own.
-        assert!(count(&report.counts.source) * 25 > queries, "{summary}");
+        assert!(!has_all || count(&report.counts.source) * 25 > queries, "{summary}");
     }
 }
 

@@ -140,12 +140,16 @@ const UUIDS: [&str; 4] = [
 const BYTES: [&str; 5] = ["", "00", "ff", "00ff", "61"];
 
 pub fn world(seed: u64) -> World {
+    world_on(seed, &Connector::ALL)
+}
+
+/// A world whose agencies have databases of these kinds.
+pub fn world_on(seed: u64, connectors: &[Connector]) -> World {
     let mut chance = Chance::new(seed);
     let persons: Vec<String> = (0..8).map(|_| person(&mut chance)).collect();
     let mut world = World::default();
     for name in ["alpha", "beta", "gamma"].into_iter().take(chance.between(2, 3)) {
-        let connector =
-            chance.pick(&[Connector::Sqlite, Connector::Postgres, Connector::Mariadb, Connector::SqlServer]);
+        let connector = chance.pick(connectors);
         let schema = match connector {
             Connector::Sqlite => "main".to_owned(),
             Connector::Postgres => chance.pick(&SCHEMAS).to_owned(),
