@@ -54,7 +54,7 @@ pub(super) fn translate_function(function: &ScalarFunction, schema: &DFSchema) -
             if from.is_empty() {
                 return Err(KeptHere::because("an empty text is replaced in each system's own way"));
             }
-            if to.len() > from.len() {
+            if to.len() > from.len() || to.encode_utf16().count() > from.encode_utf16().count() {
                 return Err(KeptHere::because("a replacement by a longer text could outgrow what a source can hold"));
             }
             text(TextFunction::Replace { from, to }, expr)

@@ -23,6 +23,8 @@ use wayleave::session::{Identity, Session};
 use wayleave_connector_testkit::{MariadbServer, PostgresServer};
 use wayleave_tds_server::{Options, Server as TdsServer};
 
+use crate::dropped;
+
 /// Every agency, and the server that keeps it where the backend is PostgreSQL.
 const AGENCIES: [(&str, usize); 4] = [("health", 0), ("social", 1), ("housing", 1), ("police", 0)];
 
@@ -54,6 +56,8 @@ pub enum Backend {
     Mariadb,
     /// A server an agency, as with MariaDB, which speaks TDS and runs Transact-SQL.
     SqlServer,
+    /// A folder an agency: Parquet, CSV and JSON lines. Its tables are in the schema `files`, not in `main`.
+    Files,
 }
 
 impl Backend {
@@ -66,6 +70,7 @@ impl Backend {
             Self::Postgres => "postgres",
             Self::Mariadb => "mariadb",
             Self::SqlServer => "sqlserver",
+            Self::Files => "files",
         }
     }
 }
@@ -115,8 +120,18 @@ impl World {
                 Databases::OnMariadb
             }
             Backend::SqlServer => Databases::OnSqlServers,
+            Backend::Files => {
+                for (agency, _) in AGENCIES {
+                    dropped::write(&root.join(agency), &seed(agency));
+                }
+                rewrite(&root.join("policies"), dropped::in_files);
+                Databases::Folders
+            }
         };
         let mut config = read(&seed_directory().join("wayleave.toml"));
+        if backend == Backend::Files {
+            config = dropped::in_files(&config);
+        }
         for (agency, _) in AGENCIES {
             config = config.replace(&format!("@{agency}@"), &databases.connection(agency));
         }
@@ -169,6 +184,7 @@ impl World {
                 server_of(agency).execute(&database, &sql).await.unwrap();
             }
             Databases::OnMariadb | Databases::OnSqlServers => panic!("all worlds share this database"),
+            Databases::Folders => panic!("files run no statements"),
         }
     }
 
@@ -190,7 +206,7 @@ impl World {
                 server_of(agency).query_text(&format!("{agency}_{suffix}"), sql).await.unwrap()
             }
             Databases::OnMariadb => mariadb_of(agency).query_text("main", sql).await.unwrap(),
-            Databases::OnSqlServers => panic!("no test asks this server"),
+            Databases::OnSqlServers | Databases::Folders => panic!("no test asks these"),
         }
     }
 
@@ -201,6 +217,7 @@ impl World {
             Databases::OnServers(suffix) => server_of(agency).url(&format!("{agency}_{suffix}")),
             Databases::OnMariadb => mariadb_of(agency).url("main"),
             Databases::OnSqlServers => sql_server_of(agency).url(),
+            Databases::Folders => self.directory.path().join(agency).display().to_string(),
         }
     }
 
@@ -265,6 +282,8 @@ enum Databases {
     OnMariadb,
     /// The schema `main` on a server of its own each.
     OnSqlServers,
+    /// A folder beside `wayleave.toml` each.
+    Folders,
 }
 
 impl Databases {
@@ -278,6 +297,7 @@ impl Databases {
             }
             Self::OnMariadb => format!("connector = \"mariadb\"\nurl = \"{}\"", mariadb_of(agency).url("main")),
             Self::OnSqlServers => format!("connector = \"sqlserver\"\nurl = \"{}\"", sql_server_of(agency).url()),
+            Self::Folders => format!("connector = \"files\"\npath = \"{agency}\""),
         }
     }
 }
@@ -458,6 +478,18 @@ fn seed(agency: &str) -> String {
 
 fn read(path: &Path) -> String {
     std::fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+/// Rewrites every file of a directory.
+fn rewrite(directory: &Path, change: fn(&str) -> String) {
+    for entry in std::fs::read_dir(directory).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            rewrite(&path, change);
+        } else {
+            std::fs::write(&path, change(&read(&path))).unwrap();
+        }
+    }
 }
 
 fn copy_directory(from: &Path, to: &Path) {

@@ -16,6 +16,7 @@ mod architecture;
 mod certificate;
 mod differential;
 mod disclosure;
+mod dropped;
 mod explain;
 mod faults;
 mod files;

@@ -1,9 +1,9 @@
 //! Runs `tests/slt/*.slt`: named cases in plain text, which anyone can add.
 //!
 //! The format is sqllogictest's. `connection NAME` picks who asks the next query, a name of `tests/seed/sessions.toml`.
-//! Each file runs on SQLite, PostgreSQL, MariaDB and SQL Server and at both levels of pushdown; `onlyif sqlite`, `onlyif
-//! postgres`, `onlyif mariadb` and `onlyif sqlserver`, `onlyif full` and `onlyif released-relations` narrow a case. What differs
-//! from the usual:
+//! Each file runs on SQLite, PostgreSQL, MariaDB, SQL Server and files and at both levels of pushdown; `onlyif sqlite`,
+//! `onlyif postgres`, `onlyif mariadb`, `onlyif sqlserver` and `onlyif files`, `onlyif full` and `onlyif released-relations`
+//! narrow a case. Over files every schema `main` is read as `files`. What differs from the usual:
 //! - column types are checked: T text, I integer, R decimal or float, B boolean, D date, P timestamp, ? anything else;
 //! - an error is matched as `code: message (detail)`;
 //! - an empty text shows as `(empty)`, and a blank at either end of a text as `␣`;
@@ -20,6 +20,7 @@ use wayleave::error::Error;
 use wayleave::federate::PushdownLevel;
 use wayleave::session::Session;
 
+use crate::dropped;
 use crate::harness::{Backend, World, session, text_rows};
 
 /// What a column's values are.
@@ -215,7 +216,10 @@ async fn run_cases(backend: Backend, level: PushdownLevel) {
         runner.with_column_validator(sqllogictest::strict_column_validator);
         runner.add_label(backend.name());
         runner.add_label(label);
-        for record in sqllogictest::parse_file::<Kind>(&path).unwrap_or_else(|error| panic!("{error}")) {
+        let text = std::fs::read_to_string(&path).unwrap();
+        let text = if backend == Backend::Files { dropped::in_files(&text) } else { text };
+        let name: Arc<str> = path.display().to_string().into();
+        for record in sqllogictest::parse_with_name::<Kind>(&text, name).unwrap_or_else(|error| panic!("{error}")) {
             if let Record::Query { connection, .. } | Record::Statement { connection, .. } = &record {
                 *asking.lock().unwrap() = name_of(connection);
                 run += 1;
@@ -287,4 +291,14 @@ fn ignored_text_is_any_text_and_nothing_else_is() {
     assert!(!holds("a\nb", "<slt:ignore>a"));
     assert!(!holds("a\nb", "b<slt:ignore>"));
     assert!(!holds("a", "b"));
+}
+
+#[tokio::test]
+async fn cases_on_files() {
+    run_cases(Backend::Files, PushdownLevel::Full).await;
+}
+
+#[tokio::test]
+async fn cases_on_files_with_released_relations_alone_pushed_down() {
+    run_cases(Backend::Files, PushdownLevel::ReleasedRelations).await;
 }

@@ -21,7 +21,7 @@ pub enum TextFunction {
     Right(i32),
     /// Without the blanks at its ends; no other white space counts.
     Trim(TrimSide),
-    /// `from` is not empty, and `to` is not longer: the result fits wherever the text did.
+    /// `from` is not empty, and `to` is not longer, neither in UTF-8 nor in UTF-16: the result fits wherever the text did.
     Replace {
         from: String,
         to: String,

@@ -356,13 +356,19 @@ impl Dialect for SqlServerDialect {
             }
             (WindowFunction::Aggregate(_), false) => Support::Exact,
             (WindowFunction::Aggregate(_), true) if call.frame.is_none_or(is_whole_partition) => Support::Exact,
+            // In whatever order: it can be said that there is none.
+            (WindowFunction::RowNumber, true) => Support::Exact,
             (_, false) => Support::Exact,
             (_, true) => Support::Local { reason: "SQL Server wants an order for it" },
         }
     }
 
     fn frame(&self, call: &WindowCall) -> Option<String> {
-        if call.order_by.is_empty() { None } else { call.frame.map(Frame::sql) }
+        match (&call.function, call.order_by.is_empty()) {
+            (WindowFunction::RowNumber, true) => Some("ORDER BY (SELECT NULL)".to_owned()),
+            (_, true) => None,
+            (_, false) => call.frame.map(Frame::sql),
+        }
     }
 
     fn window(&self, call: &WindowCall, sql: &str) -> String {

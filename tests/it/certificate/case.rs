@@ -38,13 +38,23 @@ pub enum Connector {
     Sqlite,
     Postgres,
     Mariadb,
+    SqlServer,
+}
+
+impl Connector {
+    pub const ALL: [Self; 4] = [Self::Sqlite, Self::Postgres, Self::Mariadb, Self::SqlServer];
+
+    /// By the name that case files have for it.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::deserialize(serde::de::value::StrDeserializer::<serde::de::value::Error>::new(name)).ok()
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Agency {
     pub name: String,
     pub connector: Connector,
-    /// `main` in SQLite; in MariaDB a database, which no other world has.
+    /// `main` in SQLite; in MariaDB a database and in SQL Server a schema, which no other world has.
     pub schema: String,
     pub table: Vec<Table>,
 }

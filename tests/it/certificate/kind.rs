@@ -38,9 +38,10 @@ pub enum Collation {
     C,
     /// A language's order.
     Language,
-    /// Neither case nor accents count in PostgreSQL and MariaDB; in SQLite `NOCASE`.
+    /// Neither case nor accents count in PostgreSQL and MariaDB; in SQLite `NOCASE`, in SQL Server `CI_AS`.
     Insensitive,
-    /// Blanks at the end do not count: `RTRIM` of SQLite, `utf8mb4_bin` of MariaDB.
+    /// Blanks at the end do not count: `RTRIM` of SQLite, `utf8mb4_bin` of MariaDB. In SQL Server they never do: there these
+    /// are texts in UTF-8.
     Trimmed,
 }
 
@@ -103,14 +104,15 @@ impl Kind {
     /// The type in a CREATE TABLE.
     pub fn declared(self, connector: Connector) -> String {
         let plain = match (self, connector) {
+            (Self::Boolean, Connector::SqlServer) => "bit",
             (Self::Boolean, _) => "boolean",
-            (Self::Int16, Connector::Postgres | Connector::Mariadb) => "smallint",
-            (Self::Int32, Connector::Postgres | Connector::Mariadb) => "integer",
-            (Self::Int64, Connector::Postgres | Connector::Mariadb) => "bigint",
+            (Self::Int16, Connector::Postgres | Connector::Mariadb | Connector::SqlServer) => "smallint",
+            (Self::Int32, Connector::Postgres | Connector::Mariadb | Connector::SqlServer) => "integer",
+            (Self::Int64, Connector::Postgres | Connector::Mariadb | Connector::SqlServer) => "bigint",
             (Self::Int16 | Self::Int32 | Self::Int64, Connector::Sqlite) => "INTEGER",
-            (Self::Float32, Connector::Postgres) => "real",
+            (Self::Float32, Connector::Postgres | Connector::SqlServer) => "real",
             (Self::Float32, Connector::Mariadb) => "float",
-            (Self::Float64, Connector::Postgres | Connector::Mariadb) => "double precision",
+            (Self::Float64, Connector::Postgres | Connector::Mariadb | Connector::SqlServer) => "double precision",
             (Self::Float32 | Self::Float64, Connector::Sqlite) => "REAL",
             (Self::Decimal(precision, scale), _) => return format!("numeric({precision},{scale})"),
             (Self::Text(Collation::C), Connector::Postgres) => "text COLLATE \"C\"",
@@ -124,19 +126,37 @@ impl Kind {
             (Self::Text(Collation::Language), Connector::Mariadb) => "varchar(90) COLLATE utf8mb4_uca1400_nopad_as_cs",
             (Self::Text(Collation::Insensitive), Connector::Mariadb) => "varchar(90) COLLATE utf8mb4_general_ci",
             (Self::Text(Collation::Trimmed), Connector::Mariadb) => "varchar(90) COLLATE utf8mb4_bin",
+            (Self::Text(Collation::Default), Connector::SqlServer) => "nvarchar(max)",
+            (Self::Text(Collation::C), Connector::SqlServer) => "nvarchar(90) COLLATE Latin1_General_100_BIN2",
+            (Self::Text(Collation::Language), Connector::SqlServer) => {
+                "nvarchar(90) COLLATE Latin1_General_100_CS_AS_SC"
+            }
+            (Self::Text(Collation::Insensitive), Connector::SqlServer) => "nvarchar(90) COLLATE Latin1_General_CI_AS",
+            (Self::Text(Collation::Trimmed), Connector::SqlServer) => {
+                "varchar(90) COLLATE Latin1_General_100_CI_AS_SC_UTF8"
+            }
             (Self::Text(_), _) => "text",
+            (Self::Char(length), Connector::SqlServer) => return format!("nchar({length})"),
+            (Self::Uuid, Connector::SqlServer) => "uniqueidentifier",
             (Self::Char(length), _) => return format!("char({length})"),
             (Self::Uuid, _) => "uuid",
             (Self::Bytes, Connector::Postgres) => "bytea",
             (Self::Bytes, Connector::Sqlite) => "BLOB",
-            (Self::Bytes, Connector::Mariadb) => "varbinary(9)",
+            (Self::Bytes, Connector::Mariadb | Connector::SqlServer) => "varbinary(9)",
             (Self::Date, _) => "date",
             (Self::Timestamp, Connector::Mariadb) => "datetime(6)",
             (Self::TimestampZoned, Connector::Mariadb) => "timestamp(6) NULL",
+            (Self::Timestamp, Connector::SqlServer) => "datetime2(6)",
+            (Self::TimestampZoned, Connector::SqlServer) => "datetimeoffset(6)",
             (Self::Timestamp, _) => "timestamp",
             (Self::TimestampZoned, _) => "timestamptz",
         };
         plain.to_owned()
+    }
+
+    /// Whether the database makes an index of such a column.
+    pub fn has_index(self, connector: Connector) -> bool {
+        connector != Connector::SqlServer || self != Self::Text(Collation::Default)
     }
 
     /// The type in which values arrive here.
@@ -162,6 +182,7 @@ impl Kind {
     pub fn read(self, text: &str, connector: Connector) -> Option<String> {
         match self {
             Self::Char(_) if connector != Connector::Sqlite => Some(text.trim_end_matches(' ').to_owned()),
+            Self::Uuid if connector == Connector::SqlServer => Some(text.to_uppercase()),
             Self::Date | Self::Timestamp | Self::TimestampZoned if is_no_date(text) => None,
             _ => Some(text.to_owned()),
         }

@@ -143,19 +143,19 @@ fn row_filter(chance: &mut Chance, connector: Connector, table: &Table, depth: u
             };
         }
     };
+    // SQL Server orders texts in a way of its own, and its `_` is half of some characters.
+    let is_unordered = connector == Connector::SqlServer && matches!(kind, Kind::Text(_));
+    let patterns = ["a%", "%a", "%\\%%", "A%", "%''", "%", "_", "__%"];
+    let patterns = if is_unordered { &patterns[..6] } else { &patterns[..] };
     Some(match (chance.below(7), kind) {
         (0, _) => format!("{name} IS NULL"),
         (1, _) => format!("{name} IS NOT NULL"),
         (_, Kind::Boolean) => format!("{name} = {}", literal(chance)),
         (2, _) => format!("{name} IN ({}, {})", literal(chance), literal(chance)),
         (3, _) => format!("{name} NOT IN ({}, {})", literal(chance), literal(chance)),
-        (4, _) => format!("{name} BETWEEN {} AND {}", literal(chance), literal(chance)),
-        (5, Kind::Text(_)) => {
-            format!(
-                "{name} LIKE '{}'",
-                chance.pick(&["a%", "%a", "_", "%\\%%", "A%", "%'''", "%", "__%"]).replace("'''", "''")
-            )
-        }
+        (4, _) if !is_unordered => format!("{name} BETWEEN {} AND {}", literal(chance), literal(chance)),
+        (5, Kind::Text(_)) => format!("{name} LIKE '{}'", chance.pick(patterns)),
+        _ if is_unordered => format!("{name} {} {}", chance.pick(&["=", "<>"]), literal(chance)),
         _ => format!("{name} {} {}", chance.pick(&["=", "<>", "<", "<=", ">", ">="]), literal(chance)),
     })
 }

@@ -9,13 +9,14 @@ use std::time::{Duration, Instant};
 
 use futures::FutureExt;
 
+use super::case::Connector;
 use super::chance::Chance;
 use super::judge::{Asked, Difference, Finding, Verdict, judge};
 use super::queries::Queries;
 use super::release::{Reading, released};
 use super::shrink::{Shrunk, shrink};
 use super::stage::Stage;
-use super::worlds::world;
+use super::worlds::world_on;
 
 const QUERIES_PER_WORLD: u64 = 100;
 const THREADS: usize = 2;
@@ -28,6 +29,8 @@ pub struct Settings {
     pub seed: u64,
     /// The number of the first world.
     pub first_world: u64,
+    /// What the agencies' databases are.
+    pub connectors: Vec<Connector>,
     pub at_finding: AtFinding,
     /// One in so many queries is answered with the released relations alone as well: planning it takes as long.
     pub local_every: u64,
@@ -88,6 +91,9 @@ impl Settings {
             queries: number("CERTIFY_QUERIES", queries),
             seed: number("CERTIFY_SEED", seed),
             first_world: number("CERTIFY_WORLD", 0),
+            connectors: std::env::var("CERTIFY_CONNECTORS").map_or(Connector::ALL.to_vec(), |names| {
+                names.split(',').map(|name| Connector::named(name).unwrap_or_else(|| panic!("no `{name}`"))).collect()
+            }),
             at_finding: if std::env::var("CERTIFY_GO_ON").is_ok() { AtFinding::GoOn } else { AtFinding::Stop },
             local_every: number("CERTIFY_LOCAL_EVERY", 2),
             directory: std::env::var("CERTIFY_DIRECTORY")
@@ -180,7 +186,7 @@ async fn work(shared: &Shared) {
             return;
         }
         let seed = Chance::new(settings.seed ^ number.wrapping_mul(0x9e37_79b9_7f4a_7c15)).next();
-        let world = world(seed);
+        let world = world_on(seed, &settings.connectors);
         if world.agreement.is_empty() {
             shared.counts.asked.fetch_add(QUERIES_PER_WORLD.min(settings.queries - first), Ordering::Relaxed);
             continue;

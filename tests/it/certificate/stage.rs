@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::Path;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
@@ -14,6 +15,7 @@ use wayleave::federate::PushdownLevel;
 use wayleave::policy::Clock;
 use wayleave::session::{Identity, Session};
 use wayleave_connector_testkit::{PostgresClient, PostgresServer};
+use wayleave_tds_server::{Options, Server as TdsServer};
 
 use super::case::{Agency, Agreement, Cell, Connector, Register, Table, World};
 use super::kind::{Kind, unhex};
@@ -30,8 +32,8 @@ pub struct Stage {
     pub full: Engine,
     pub local: Engine,
     pub oracle: Oracle,
-    /// The released rows once more in a database of each agency's kind, for its own answer. MariaDB gives none: too much of
-    /// SQL has another meaning there.
+    /// The released rows once more in a database of each agency's kind, for its own answer. MariaDB and SQL Server give none:
+    /// too much of SQL has another meaning there, or none.
     pub sources: BTreeMap<String, Source>,
     databases: Databases,
     _directory: TempDir,
@@ -72,6 +74,10 @@ impl Stage {
                 Connector::Mariadb => {
                     let url = databases.make_on_mariadb(agency).await?;
                     format!("connector = \"mariadb\"\nurl = \"{url}\"")
+                }
+                Connector::SqlServer => {
+                    let url = databases.make_on_sql_server(agency)?;
+                    format!("connector = \"sqlserver\"\nurl = \"{url}\"")
                 }
             };
             writeln!(config, "[agency.{}]\n{connection}", agency.name).unwrap();
@@ -128,6 +134,8 @@ struct Databases {
     made: Vec<(usize, String)>,
     /// As MariaDB quotes them.
     made_on_mariadb: Vec<String>,
+    /// What removes a schema and its tables.
+    made_on_sql_server: Vec<String>,
 }
 
 impl Databases {
@@ -167,7 +175,23 @@ impl Databases {
         Ok(format!("mysql://{login}:password@127.0.0.1:{}", server.port()))
     }
 
+    /// A schema in the one database that all worlds share.
+    fn make_on_sql_server(&mut self, agency: &Agency) -> Result<String, String> {
+        let schema = quoted(&agency.schema);
+        let tables = agency.table.iter().map(|table| format!("DROP TABLE IF EXISTS {schema}.{};", quoted(&table.name)));
+        self.made_on_sql_server.push(format!("{} DROP SCHEMA {schema}", tables.collect::<String>()));
+        let server = sql_server();
+        // It has to be the only statement of its batch.
+        for batch in [format!("CREATE SCHEMA {schema}"), sql_server_script(agency)] {
+            server.execute_ddl(&batch).map_err(|error| format!("{error:?}: {batch}"))?;
+        }
+        Ok(server.url())
+    }
+
     async fn remove(self) {
+        for batch in self.made_on_sql_server {
+            sql_server().execute_ddl(&batch).unwrap();
+        }
         for database in self.made_on_mariadb {
             let _ = mariadb_of("health").execute("", &format!("DROP DATABASE {database}")).await;
         }
@@ -176,6 +200,12 @@ impl Databases {
             let _ = servers()[server].execute("postgres", &format!("DROP DATABASE {name} WITH (FORCE)")).await;
         }
     }
+}
+
+fn sql_server() -> &'static TdsServer {
+    // Never dropped: it ends when this process does.
+    static SERVER: OnceLock<TdsServer> = OnceLock::new();
+    SERVER.get_or_init(|| TdsServer::start(Options::default()).unwrap())
 }
 
 fn postgres_script(agency: &Agency, released: &[(usize, &Released)]) -> String {
@@ -253,6 +283,24 @@ fn mariadb_script(agency: &Agency) -> String {
         let rows = table.rows.iter().map(|row| row.iter().zip(&kinds).map(literal).collect::<Vec<_>>().join(", "));
         insert(&mut sql, &quoted(&table.name), rows);
         write!(sql, "ANALYZE TABLE {};", quoted(&table.name)).unwrap();
+    }
+    sql
+}
+
+fn sql_server_script(agency: &Agency) -> String {
+    let mut sql = String::new();
+    for table in &agency.table {
+        let name = format!("{}.{}", quoted(&agency.schema), quoted(&table.name));
+        write!(sql, "{};", create_table(&name, table, Connector::SqlServer)).unwrap();
+        let kinds: Vec<Kind> = table.columns.iter().map(|(name, _)| table.kind(name)).collect();
+        let literal = |(cell, kind): (&Cell, &Kind)| match (cell.text(), kind) {
+            (None, _) => "NULL".to_owned(),
+            (Some(text), Kind::Bytes) => format!("0x{text}"),
+            (Some(text), Kind::TimestampZoned) => format!("N'{text}+00:00'"),
+            (Some(text), _) => format!("N'{}'", text.replace('\'', "''")),
+        };
+        let rows = table.rows.iter().map(|row| row.iter().zip(&kinds).map(literal).collect::<Vec<_>>().join(", "));
+        insert(&mut sql, &name, rows);
     }
     sql
 }

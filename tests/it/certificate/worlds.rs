@@ -140,15 +140,21 @@ const UUIDS: [&str; 4] = [
 const BYTES: [&str; 5] = ["", "00", "ff", "00ff", "61"];
 
 pub fn world(seed: u64) -> World {
+    world_on(seed, &Connector::ALL)
+}
+
+/// A world whose agencies have databases of these kinds.
+pub fn world_on(seed: u64, connectors: &[Connector]) -> World {
     let mut chance = Chance::new(seed);
     let persons: Vec<String> = (0..8).map(|_| person(&mut chance)).collect();
     let mut world = World::default();
     for name in ["alpha", "beta", "gamma"].into_iter().take(chance.between(2, 3)) {
-        let connector = chance.pick(&[Connector::Sqlite, Connector::Postgres, Connector::Mariadb]);
+        let connector = chance.pick(connectors);
         let schema = match connector {
             Connector::Sqlite => "main".to_owned(),
             Connector::Postgres => chance.pick(&SCHEMAS).to_owned(),
             Connector::Mariadb => format!("{name} `of` {seed:x}"),
+            Connector::SqlServer => format!("{name} [of] {seed:x}"),
         };
         let mut names = TABLE_NAMES.to_vec();
         let mut tables = Vec::new();
@@ -230,8 +236,8 @@ fn table(chance: &mut Chance, name: &str, connector: Connector, persons: &[Strin
         columns.push((column, kind));
     }
     let mut indexes: Vec<String> = Vec::new();
-    for (column, _) in &columns[1..] {
-        if chance.once_in(4) {
+    for (column, kind) in &columns[1..] {
+        if chance.once_in(4) && Kind::parse(kind).has_index(connector) {
             indexes.push(column.clone());
         }
     }
@@ -258,7 +264,7 @@ fn key_kind(chance: &mut Chance, connector: Connector) -> String {
             chance.pick(&["text", "text", "text c", "text language", "text insensitive", "char(14)"])
         }
         Connector::Sqlite => chance.pick(&["text", "text", "text insensitive", "text trimmed", "char(14)"]),
-        Connector::Mariadb => {
+        Connector::Mariadb | Connector::SqlServer => {
             chance.pick(&["text", "text c", "text language", "text insensitive", "text trimmed", "char(14)"])
         }
     }
@@ -280,7 +286,7 @@ fn kind(chance: &mut Chance, connector: Connector) -> Kind {
             Kind::Text(Collation::Trimmed),
             Kind::Char(6),
         ]),
-        Connector::Mariadb => chance.pick(&[
+        Connector::Mariadb | Connector::SqlServer => chance.pick(&[
             Kind::Text(Collation::Default),
             Kind::Text(Collation::C),
             Kind::Text(Collation::Language),
@@ -300,7 +306,7 @@ fn kind(chance: &mut Chance, connector: Connector) -> Kind {
         8 => match connector {
             // SQLite keeps decimals as binary floats, in which more digits are lost.
             Connector::Sqlite => Kind::Decimal(12, 3),
-            Connector::Postgres | Connector::Mariadb => {
+            Connector::Postgres | Connector::Mariadb | Connector::SqlServer => {
                 chance.pick(&[Kind::Decimal(38, 10), Kind::Decimal(20, 20), Kind::Decimal(18, 2)])
             }
         },
@@ -330,8 +336,8 @@ pub fn cell(chance: &mut Chance, kind: Kind, connector: Connector) -> Cell {
             match (kind, connector, text) {
                 (Kind::Float32, _, "1e300" | "-1e300" | "1e-300") => "1e30",
                 // Not everybody has them.
-                (_, Connector::Sqlite | Connector::Mariadb, "NaN" | "-0") => "2.5",
-                (_, Connector::Mariadb, "inf" | "-inf") => "-7.5",
+                (_, Connector::Sqlite | Connector::Mariadb | Connector::SqlServer, "NaN" | "-0") => "2.5",
+                (_, Connector::Mariadb | Connector::SqlServer, "inf" | "-inf") => "-7.5",
                 _ => text,
             }
             .to_owned()
@@ -422,7 +428,8 @@ fn register(chance: &mut Chance, name: &str, agency: &Agency, persons: &[String]
                 .collect()
         })
         .collect();
-    let indexes = if chance.once_in(2) { vec!["who".to_owned()] } else { Vec::new() };
+    let indexed = Kind::parse(&columns[0].1).has_index(connector);
+    let indexes = if chance.once_in(2) && indexed { vec!["who".to_owned()] } else { Vec::new() };
     let table_name = format!("register {name}");
     let table = Table { name: table_name.clone(), subject: None, columns: columns.clone(), indexes, rows };
     let register = Register {

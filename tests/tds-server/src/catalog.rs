@@ -106,6 +106,22 @@ impl Catalog {
         }
     }
 
+    /// Removes a schema in which nothing is left.
+    pub fn drop_schema(&mut self, name: &str, if_exists: bool) -> Result<(), SqlError> {
+        let Some(position) = self.schemas.iter().position(|known| same_name(known, name)) else {
+            let missing =
+                format!("Cannot drop the schema '{name}', because it does not exist or you do not have permission.");
+            return if if_exists { Ok(()) } else { Err(SqlError::new(15151, 16, 1, missing)) };
+        };
+        if let Some(table) = self.tables.iter().find(|table| same_name(&table.schema, name)) {
+            let kept =
+                format!("Cannot drop schema '{name}' because it is being referenced by object '{}'.", table.name);
+            return Err(SqlError::new(3729, 16, 1, kept));
+        }
+        self.schemas.remove(position);
+        Ok(())
+    }
+
     pub fn schema_id(&self, name: &str) -> Option<i64> {
         if same_name(name, "sys") {
             return Some(4);

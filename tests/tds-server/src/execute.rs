@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use rusqlite::types::Value;
-use sqlparser::ast::{FromTable, ObjectType, Query, SetExpr, Statement as Parsed, TableFactor};
+use sqlparser::ast::{FromTable, ObjectName, ObjectType, Query, SchemaName, SetExpr, Statement as Parsed, TableFactor};
 
 use crate::batch::{Isolation, Statement};
 use crate::binder::{Binder, Place, Role, Scope, Variable, not_run};
@@ -280,7 +280,16 @@ impl Session {
                 Ok(())
             }
             Parsed::CreateSchema { schema_name, .. } => {
-                self.shared.catalog_mut().add_schema(schema_name.to_string().trim_matches(['[', ']', '"']));
+                let SchemaName::Simple(name) = schema_name else {
+                    return Err(not_run("AUTHORIZATION").into());
+                };
+                self.shared.catalog_mut().add_schema(&only_name(name)?);
+                self.quiet_done();
+                Ok(())
+            }
+            Parsed::Drop { object_type: ObjectType::Schema, if_exists, names, cascade: false, .. } => {
+                let [name] = names.as_slice() else { return Err(SqlError::syntax(",").into()) };
+                self.shared.catalog_mut().drop_schema(&only_name(name)?, *if_exists)?;
                 self.quiet_done();
                 Ok(())
             }
@@ -500,5 +509,13 @@ impl Session {
             },
             _ => Ok(None),
         }
+    }
+}
+
+/// A name of one part.
+fn only_name(name: &ObjectName) -> Result<String, SqlError> {
+    match name.0.as_slice() {
+        [part] => part.as_ident().map(|ident| ident.value.clone()).ok_or_else(|| SqlError::syntax(name)),
+        _ => Err(SqlError::syntax(name)),
     }
 }

@@ -1,5 +1,7 @@
 //! Expressions as SQL: each comes in parentheses of its own where it is not atomic.
 
+use std::collections::BTreeSet;
+
 use super::{Renderer, Scope};
 use crate::{
     Aggregate, Calculation, CompareOp, Comparison, Existence, Expr, KeyProbe, Operand, OutputColumn, Probe, SortKey,
@@ -108,10 +110,17 @@ impl Renderer<'_> {
         self.dialect.aggregate(call, argument.as_deref())
     }
 
-    pub(super) fn sort_key(&self, key: &SortKey, scope: &Scope) -> String {
-        let output = key.expr.output(&scope.types());
-        let sql = self.expr(&key.expr, scope);
-        self.dialect.sort_key(&self.dialect.text(&sql, &output, TextUse::Order), key.direction, key.nulls)
+    /// Keys of an order, without those that an earlier one leaves nothing to decide: SQL Server refuses them.
+    pub(super) fn sort_keys<'k>(&self, keys: impl IntoIterator<Item = &'k SortKey>, scope: &Scope) -> Vec<String> {
+        let mut decided = BTreeSet::new();
+        keys.into_iter()
+            .filter_map(|key| {
+                let sql = self.expr(&key.expr, scope);
+                let output = key.expr.output(&scope.types());
+                let text = self.dialect.text(&sql, &output, TextUse::Order);
+                decided.insert(sql).then(|| self.dialect.sort_key(&text, key.direction, key.nulls))
+            })
+            .collect()
     }
 
     /// An expression as a value; what is not atomic comes in parentheses of its own.

@@ -250,7 +250,7 @@ impl Renderer<'_> {
                 let scope = scope_of(&select, input);
                 // Nor does a constant, which a projection below may have put there, order anything.
                 let varying = keys.iter().filter(|key| !is_position(&self.expr(&key.expr, &scope)));
-                select.order_by = varying.map(|key| self.sort_key(key, &scope)).collect();
+                select.order_by = self.sort_keys(varying, &scope);
                 select.limit = *fetch;
                 select
             }

@@ -55,7 +55,7 @@ impl Renderer<'_> {
             over.push(format!("PARTITION BY {}", keys.join(", ")));
         }
         if !call.order_by.is_empty() {
-            let keys: Vec<String> = call.order_by.iter().map(|key| self.sort_key(key, scope)).collect();
+            let keys = self.sort_keys(&call.order_by, scope);
             over.push(format!("ORDER BY {}", keys.join(", ")));
         }
         over.extend(self.dialect.frame(call));

@@ -1,4 +1,5 @@
 //! Tests over unixODBC with Debian's drivers for PostgreSQL and SQLite.
 
 mod contract;
+mod faults;
 mod sqlite;

@@ -422,7 +422,11 @@ fn a_window_has_an_order_where_one_is_wanted() {
     };
     let key = || SortKey { expr: Expr::Column(0), direction: SortDirection::Ascending, nulls: NullsOrder::First };
     let local = |call: &WindowCall| matches!(D.window_support(call, &[]), Support::Local { .. });
-    assert!(local(&call(WindowFunction::RowNumber, Vec::new(), None)));
+    // That there is no order has to be said.
+    let numbered = call(WindowFunction::RowNumber, Vec::new(), None);
+    assert!(!local(&numbered));
+    assert_eq!(D.frame(&numbered).as_deref(), Some("ORDER BY (SELECT NULL)"));
+    assert!(local(&call(WindowFunction::Ntile { buckets: 2 }, Vec::new(), None)));
     assert!(!local(&call(WindowFunction::RowNumber, vec![key()], None)));
     assert!(local(&call(WindowFunction::NthValue { n: 2 }, vec![key()], None)));
     let frame = |units, start, end| Some(Frame { units, start, end });
