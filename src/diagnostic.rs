@@ -7,6 +7,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 pub mod document;
+pub mod schema;
 
 /// One thing wrong at one place of a file.
 #[derive(Clone, Debug, PartialEq, Eq)]

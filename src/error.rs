@@ -25,6 +25,8 @@ pub enum Error {
     NotAQuery { statement: String },
     #[error("{message}")]
     Plan { message: String },
+    #[error("this machine's clock is {minutes} minutes before a moment that has passed")]
+    ClockBehind { minutes: i64 },
     #[error("`{table}` is not released to role `{role}` of `{organisation}` for purpose `{purpose}`")]
     TableNotReleased { table: String, organisation: String, role: String, purpose: String },
     #[error("agreement `{agreement}` does not release column `{column}` of `{table}`")]
@@ -79,6 +81,7 @@ impl Error {
             Self::SubjectUnknown { .. } => "subject-unknown",
             Self::UnreadableColumn { .. } => "unreadable-column",
             Self::Source { source, .. } => source.code(),
+            Self::ClockBehind { .. } => "clock-untrusted",
             Self::Audit(_) => "audit-unavailable",
             Self::Unproven { .. } => "unproven",
             Self::Execution { .. } => "execution",
@@ -112,7 +115,7 @@ impl Error {
                 ConnectorError::Budget { .. } => "53300",
                 _ => "08006",
             },
-            Self::Audit(_) => "58000",
+            Self::ClockBehind { .. } | Self::Audit(_) => "58000",
             Self::Unproven { .. } => "XX000",
             Self::Execution { .. } => "22000",
             Self::LimitExceeded { limit: ExceededLimit::SpillDisk, .. } => "53100",
@@ -128,6 +131,9 @@ impl Error {
                 Some("no agreement in force shares it with you; whether it exists is not told".to_owned())
             }
             Self::ColumnNotReleased { .. } => Some("whether the column exists is not told".to_owned()),
+            Self::ClockBehind { .. } => Some(
+                "agreements start and end, and consent is in force, by a clock that cannot be trusted now".to_owned(),
+            ),
             Self::Audit(source) => Some(match source.detail() {
                 Some(detail) => format!("{source}: {detail}"),
                 None => source.to_string(),
@@ -198,6 +204,9 @@ impl Error {
                     format!("narrow the question, or raise `{limit}`")
                 }
             }),
+            Self::ClockBehind { .. } => Some(
+                "set the clock right; where an audit record has a time to come, begin a new audit directory".to_owned(),
+            ),
             Self::Audit(source) => source.hint(),
             _ => None,
         }

@@ -8,6 +8,8 @@
 //! engine refuses the query. Nothing here ever rewrites a record, and a line that a crash left unfinished is moved aside
 //! and recorded, never dropped.
 
+mod asked;
+mod latest;
 mod log;
 mod record;
 mod store;
@@ -15,6 +17,8 @@ mod verify;
 
 use std::path::{Path, PathBuf};
 
+pub use asked::{AskedQuery, recent_queries};
+pub use latest::latest_time;
 pub use log::AuditLog;
 pub use record::{
     AgreementRef, Disclosure, Head, Intent, KeyCount, Outcome, Piece, Recovered, Refusal, SourceStatement, Status,

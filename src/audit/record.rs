@@ -101,6 +101,8 @@ pub struct Refusal {
     pub purpose: String,
     pub sql: String,
     pub error_code: String,
+    /// Hash over the whole policy in force.
+    pub policy_hash: String,
 }
 
 /// A line that a crash left unfinished was moved aside.

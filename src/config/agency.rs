@@ -7,37 +7,61 @@ use wayleave_connector_api::TableName;
 
 use super::postgres_url::{Reach, UrlFault};
 use super::read::{LONGEST_TIMEOUT_MS, Surroundings, exactly_one};
-use super::subject::read_subject;
+use super::subject::{SUBJECT_KEYS, SUBJECT_RULES, read_subject};
 use super::{
     AgencyConfig, ConnectorConfig, FilesConfig, Secret, ServerConfig, SubjectConfig, TableConfig, Tls, TokenConfig,
     mysql_url, postgres_url, sqlserver_url,
 };
 use crate::diagnostic::Diagnostic;
 use crate::diagnostic::document::{Entry, Key, Table};
+use crate::diagnostic::schema::{Shape, words};
 use crate::names::parse_table_name;
 
-const AGENCY_KEYS: &[Key] = &[
-    Key::new("connector", "connector = \"postgres\""),
-    Key::new("url", "url = \"postgres://…\""),
-    Key::new("url_env", "url_env = \"HEALTH_URL\""),
-    Key::new("url_file", "url_file = \"health.url\""),
-    Key::new("path", "path = \"health.db\""),
-    Key::new("aad_token_file", "aad_token_file = \"token\""),
-    Key::new("aad_token_env", "aad_token_env = \"HEALTH_TOKEN\""),
-    Key::new("csv_delimiter", "csv_delimiter = \";\""),
-    Key::new("csv_header", "csv_header = false"),
-    Key::new("title", "title = \"Torbay hospitals\""),
-    Key::new("tls", "tls = \"require\""),
-    Key::new("allow_plaintext", "allow_plaintext = true"),
-    Key::new("ca_file", "ca_file = \"ca.pem\""),
-    Key::new("max_connections", "max_connections = 4"),
-    Key::new("statement_timeout_ms", "statement_timeout_ms = 60000"),
-    Key::new("tables", "[agency.health.tables.\"public.patients\"]"),
+pub(super) const AGENCY_KEYS: &[Key] = &[
+    Key::new("connector", "connector = \"postgres\"")
+        .says("Which kind of database it is.")
+        .of(Shape::OneOf(|| words(&CONNECTORS)))
+        .required(),
+    Key::new("url", "url = \"postgres://…\"")
+        .says("Where the database is, with login and password. Better in a file or a variable."),
+    Key::new("url_env", "url_env = \"HEALTH_URL\"").says("The variable of the environment that holds the URL."),
+    Key::new("url_file", "url_file = \"health.url\"").says("A file that holds the URL."),
+    Key::new("path", "path = \"health.db\"").says("The file of an SQLite database, or a folder of files."),
+    Key::new("aad_token_file", "aad_token_file = \"token\"")
+        .says("A file that holds a token of Microsoft Entra ID, read for each connection."),
+    Key::new("aad_token_env", "aad_token_env = \"HEALTH_TOKEN\"")
+        .says("The variable of the environment that holds such a token."),
+    Key::new("csv_delimiter", "csv_delimiter = \";\"")
+        .says("What stands between two values of a CSV file: one character."),
+    Key::new("csv_header", "csv_header = false")
+        .says("Whether the first line of a CSV file names the columns. It does unless said.")
+        .of(Shape::Flag),
+    Key::new("title", "title = \"Torbay hospitals\"").says("The agency's name in words."),
+    Key::new("tls", "tls = \"require\"")
+        .says("require: encrypted, or not at all. disable: plain text, for a server on this machine.")
+        .of(Shape::OneOf(|| words(&TLS))),
+    Key::new("allow_plaintext", "allow_plaintext = true")
+        .says("Says that the network to the server is safe without TLS.")
+        .of(Shape::Flag),
+    Key::new("ca_file", "ca_file = \"ca.pem\"").says("A PEM file of the authorities to trust instead of the system's."),
+    Key::new("max_connections", "max_connections = 4")
+        .says("How many connections may be open at once.")
+        .of(Shape::Number { least: 1, most: Some(1000) }),
+    Key::new("statement_timeout_ms", "statement_timeout_ms = 60000")
+        .says("Milliseconds that one statement may run.")
+        .of(Shape::Number { least: 1, most: Some(LONGEST_TIMEOUT_MS) }),
+    Key::new("tables", "[agency.health.tables.\"public.patients\"]")
+        .says("What there is to know of its tables, by schema and table in one pair of quotes.")
+        .of(Shape::Names(&Shape::Section(TABLE_KEYS, &[]))),
 ];
-const TABLE_KEYS: &[Key] = &[Key::new("subject", "subject = { column = \"nhs_number\", scheme = \"nhs-number\" }")];
+const TABLE_KEYS: &[Key] = &[Key::new("subject", "subject = { column = \"nhs_number\", scheme = \"nhs-number\" }")
+    .says("The column that says whom a row is about.")
+    .of(Shape::Section(SUBJECT_KEYS, SUBJECT_RULES))];
 
 /// Catalog names that are ours.
 const RESERVED_NAMES: [&str; 3] = ["wayleave", "unified", "information_schema"];
+
+const TLS: [(&str, Tls); 2] = [("require", Tls::Require), ("disable", Tls::Disable)];
 
 const NO_FILES: &str = "only `files` reads CSV";
 
@@ -172,8 +196,7 @@ fn read_server(table: &Table<'_>, kind: &UrlKind, surroundings: Surroundings<'_>
     let reason = format!("{} is reached by a URL", kind.product);
     refuse_keys(table, &["path"], &reason, "write `url`, `url_env` or `url_file` instead");
     let ca_file = table.optional("ca_file").map(|entry| surroundings.existing_file(&entry));
-    let written_tls =
-        table.optional("tls").map(|entry| entry.one_of(&[("require", Tls::Require), ("disable", Tls::Disable)]));
+    let written_tls = table.optional("tls").map(|entry| entry.one_of(&TLS));
     let allow_plaintext = match table.optional("allow_plaintext") {
         Some(entry) => entry.boolean()?.value,
         None => false,

@@ -5,13 +5,17 @@ use std::path::{Path, PathBuf};
 use super::Limits;
 use super::read::{LONGEST_TIMEOUT_MS, Surroundings};
 use crate::diagnostic::document::{Entry, Key};
+use crate::diagnostic::schema::Shape;
 
-const LIMIT_KEYS: &[Key] = &[
-    Key::new("connect_timeout_ms", "connect_timeout_ms = 5000"),
-    Key::new("query_memory", "query_memory = \"1GB\""),
-    Key::new("process_memory", "process_memory = \"4GB\""),
-    Key::new("spill_directory", "spill_directory = \"/var/tmp\""),
-    Key::new("spill_disk", "spill_disk = \"50GB\""),
+pub(super) const LIMIT_KEYS: &[Key] = &[
+    Key::new("connect_timeout_ms", "connect_timeout_ms = 5000")
+        .says("Milliseconds that a connection may take.")
+        .of(Shape::Number { least: 1, most: Some(LONGEST_TIMEOUT_MS) }),
+    Key::new("query_memory", "query_memory = \"1GB\"").says("What one query may hold in memory."),
+    Key::new("process_memory", "process_memory = \"4GB\"")
+        .says("What all running queries may hold in memory together."),
+    Key::new("spill_directory", "spill_directory = \"/var/tmp\"").says("Where rows go that do not fit into memory."),
+    Key::new("spill_disk", "spill_disk = \"50GB\"").says("What all running queries may hold on disk together."),
 ];
 
 /// As PostgreSQL writes and reads them: powers of 1024.

@@ -17,11 +17,17 @@ mod mysql_url;
 mod postgres_url;
 mod read;
 mod secret;
+mod signer;
 mod sqlserver_url;
 pub(crate) mod subject;
 mod view;
 
 pub use secret::{PseudonymKey, Secret};
+pub use signer::PublicKey;
+pub(crate) use signer::from_hexadecimal;
+
+/// The configuration file, for the schema that editors read.
+pub const FILE_KIND: crate::diagnostic::schema::FileKind = read::CONFIGURATION_FILE;
 
 /// Everything `wayleave.toml` says.
 #[derive(Clone, Debug)]
@@ -29,6 +35,8 @@ pub struct Config {
     pub file: PathBuf,
     /// The directory of policy files; it exists.
     pub policies: PathBuf,
+    /// One of these must have signed the policy files; where there is none, nobody need have.
+    pub signed_by: Vec<PublicKey>,
     pub audit: AuditConfig,
     pub pseudonyms: Option<PseudonymKey>,
     pub limits: Limits,

@@ -3,27 +3,65 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use super::agency::read_agencies;
-use super::limits::read_limits;
-use super::view::read_views;
-use super::{AuditConfig, Config, Limits, PseudonymKey};
+use super::agency::{AGENCY_KEYS, read_agencies};
+use super::limits::{LIMIT_KEYS, read_limits};
+use super::view::{VIEW_KEYS, read_views};
+use super::{AuditConfig, Config, Limits, PseudonymKey, PublicKey};
 use crate::diagnostic::Diagnostics;
 use crate::diagnostic::document::{Contents, Document, Entry, Key, Table};
+use crate::diagnostic::schema::{FileKind, Rule, Shape};
 
+pub(super) const CONFIGURATION_FILE: FileKind = FileKind {
+    name: "wayleave",
+    title: "The configuration of Wayleave",
+    description: "The agencies, where their databases are, which columns hold subject keys, and the views over them.",
+    keys: ROOT_KEYS,
+    rules: &[],
+};
 pub(super) const ROOT_KEYS: &[Key] = &[
-    Key::new("policies", "policies = \"policies\""),
-    Key::new("audit", "[audit]\ndirectory = \"audit\""),
-    Key::new("pseudonyms", "[pseudonyms]\nkey_file = \"pseudonym.key\""),
-    Key::new("limits", "[limits]\nconnect_timeout_ms = 5000"),
-    Key::new("agency", "[agency.health]\nconnector = \"sqlite\"\npath = \"health.db\""),
+    Key::new("policies", "policies = \"policies\"")
+        .says(
+            "The directory of policy files, relative to this file; or a table of it and of who must have signed them.",
+        )
+        .of(Shape::Either(&[Shape::Text, Shape::Section(POLICIES_KEYS, &[])]))
+        .required(),
+    Key::new("audit", "[audit]\ndirectory = \"audit\"")
+        .says("The record of who asked what.")
+        .of(Shape::Section(AUDIT_KEYS, &[]))
+        .required(),
+    Key::new("pseudonyms", "[pseudonyms]\nkey_file = \"pseudonym.key\"")
+        .says("The key of pseudonyms, in a file or in a variable of the environment.")
+        .of(Shape::Section(PSEUDONYM_KEYS, &[Rule::One(&["key_file", "key_env"])])),
+    Key::new("limits", "[limits]\nconnect_timeout_ms = 5000")
+        .says("How long, how much memory and how much disk.")
+        .of(Shape::Section(LIMIT_KEYS, &[])),
+    Key::new("agency", "[agency.health]\nconnector = \"sqlite\"\npath = \"health.db\"")
+        .says("The agencies by name, which is their catalog in SQL.")
+        .of(Shape::Names(&Shape::Section(AGENCY_KEYS, &[])))
+        .required(),
     Key::new(
         "view",
         "[view.clients]\nkey = \"nhs_number\"\nscheme = \"nhs-number\"\nsources = [\"health.public.patients\"]",
-    ),
+    )
+    .says("Views over several agencies by name, a row a person.")
+    .of(Shape::Names(&Shape::Section(VIEW_KEYS, &[]))),
 ];
-const AUDIT_KEYS: &[Key] = &[Key::new("directory", "directory = \"audit\"")];
-const PSEUDONYM_KEYS: &[Key] =
-    &[Key::new("key_file", "key_file = \"pseudonym.key\""), Key::new("key_env", "key_env = \"WAYLEAVE_KEY\"")];
+const POLICIES_KEYS: &[Key] = &[
+    Key::new("directory", "directory = \"policies\"")
+        .says("The directory of policy files, relative to this file.")
+        .required(),
+    Key::new("signed_by", "signed_by = [\"d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a\"]")
+        .says("Ed25519 public keys, one of which must have signed the policy files: see `wayleave policy sign`.")
+        .of(Shape::Texts { least: 1 }),
+];
+const AUDIT_KEYS: &[Key] = &[Key::new("directory", "directory = \"audit\"")
+    .says("Where the log is written; it is made if it is not there.")
+    .required()];
+const PSEUDONYM_KEYS: &[Key] = &[
+    Key::new("key_file", "key_file = \"pseudonym.key\"").says("A file that holds the key, 32 bytes at least."),
+    Key::new("key_env", "key_env = \"WAYLEAVE_KEY\"")
+        .says("The variable of the environment that holds the key, 32 bytes at least."),
+];
 
 /// Milliseconds in a day: a longer time-out is a mistake.
 pub(super) const LONGEST_TIMEOUT_MS: u64 = 86_400_000;
@@ -47,7 +85,7 @@ pub(super) fn read(text: &str, path: &Path, environment: Environment<'_>) -> Res
 }
 
 fn read_root(root: &Table<'_>, path: &Path, surroundings: Surroundings<'_>) -> Option<Config> {
-    let policies = root.required("policies").and_then(|entry| surroundings.existing_directory(&entry));
+    let policies = root.required("policies").and_then(|entry| read_policies(&entry, surroundings));
     let audit = root.required("audit").and_then(|entry| {
         let directory = entry.table(AUDIT_KEYS)?.required("directory")?.text()?.value;
         Some(AuditConfig { directory: surroundings.directory.join(directory) })
@@ -61,9 +99,11 @@ fn read_root(root: &Table<'_>, path: &Path, surroundings: Surroundings<'_>) -> O
         (Some(_), None) => None,
         (None, _) => Some(BTreeMap::new()),
     };
+    let (policies, signed_by) = policies?;
     Some(Config {
         file: path.to_owned(),
-        policies: policies?,
+        policies,
+        signed_by,
         audit: audit?,
         pseudonyms: match pseudonyms {
             Some(key) => Some(key?),
@@ -76,6 +116,33 @@ fn read_root(root: &Table<'_>, path: &Path, surroundings: Surroundings<'_>) -> O
         agencies: agencies?,
         views: views?,
     })
+}
+
+/// A directory, or a table of it and of who must have signed what is in it.
+fn read_policies(entry: &Entry<'_>, surroundings: Surroundings<'_>) -> Option<(PathBuf, Vec<PublicKey>)> {
+    if !entry.is_table() {
+        return Some((surroundings.existing_directory(entry)?, Vec::new()));
+    }
+    let table = entry.table(POLICIES_KEYS)?;
+    let directory = table.required("directory").and_then(|entry| surroundings.existing_directory(&entry));
+    let signed_by = match table.optional("signed_by") {
+        Some(entry) => {
+            let mut keys = Vec::new();
+            for text in entry.some_texts()? {
+                let Some(key) = PublicKey::parse(&text.value) else {
+                    entry.report(
+                        "a public key has 64 hexadecimal digits",
+                        "`wayleave policy sign --new-key FILE` makes a key and prints the public one",
+                    );
+                    return None;
+                };
+                keys.push(key);
+            }
+            keys
+        }
+        None => Vec::new(),
+    };
+    Some((directory?, signed_by))
 }
 
 fn read_pseudonym_key(entry: &Entry<'_>, surroundings: Surroundings<'_>) -> Option<PseudonymKey> {

@@ -4,13 +4,26 @@ use wayleave_connector_api::{Form, KeyFormat, Scheme};
 
 use crate::diagnostic::Located;
 use crate::diagnostic::document::{Entry, Key};
+use crate::diagnostic::schema::{Rule, Shape, Then, Value, words};
 
 pub(crate) const SUBJECT_KEYS: &[Key] = &[
-    Key::new("column", "column = \"nhs_number\""),
-    Key::new("scheme", "scheme = \"nhs-number\""),
-    Key::new("form", "form = \"spaced\""),
-    Key::new("assured", "assured = false"),
+    Key::new("column", "column = \"nhs_number\"").says("The column's name.").required(),
+    Key::new("scheme", "scheme = \"nhs-number\"")
+        .says("The numbering scheme.")
+        .of(Shape::OneOf(|| words(&Scheme::NAMES)))
+        .required(),
+    Key::new("form", "form = \"spaced\"")
+        .says(
+            "How the numbers are written: 9434765919, 943 476 5919, 943-476-5919, or any of them row by row. Compact \
+             unless said.",
+        )
+        .of(Shape::OneOf(|| words(&Form::NAMES))),
+    Key::new("assured", "assured = false")
+        .says("The agency vouches that every value is valid and in the form. It does not unless said.")
+        .of(Shape::Flag),
 ];
+pub(crate) const SUBJECT_RULES: &[Rule] =
+    &[Rule::Where("scheme", &[Value::Word("opaque")], Then::Says("form", Value::Word("compact")))];
 
 /// Reads `{ column = …, scheme = …, form = …, assured = … }`; the form is compact and nothing is assured unless said.
 pub(crate) fn read_subject(entry: &Entry<'_>) -> Option<(String, KeyFormat)> {

@@ -6,14 +6,23 @@ use wayleave_connector_api::Scheme;
 
 use super::{AgencyConfig, ViewConfig};
 use crate::diagnostic::document::{Entry, Key, Table};
+use crate::diagnostic::schema::{Shape, words};
 use crate::diagnostic::{Diagnostic, Located, nearest, quoted};
 use crate::names::{QualifiedColumn, QualifiedTable};
 
-const VIEW_KEYS: &[Key] = &[
-    Key::new("key", "key = \"nhs_number\""),
-    Key::new("scheme", "scheme = \"nhs-number\""),
-    Key::new("sources", "sources = [\"health.public.patients\", \"social.public.clients\"]"),
-    Key::new("columns", "columns.name = [\"health.public.patients.name\"]"),
+pub(super) const VIEW_KEYS: &[Key] = &[
+    Key::new("key", "key = \"nhs_number\"").says("The view's column of the subject key.").required(),
+    Key::new("scheme", "scheme = \"nhs-number\"")
+        .says("The numbering scheme of the key.")
+        .of(Shape::OneOf(|| words(&Scheme::NAMES)))
+        .required(),
+    Key::new("sources", "sources = [\"health.public.patients\", \"social.public.clients\"]")
+        .says("Tables with a subject of that scheme: agency.schema.table.")
+        .of(Shape::Texts { least: 1 })
+        .required(),
+    Key::new("columns", "columns.name = [\"health.public.patients.name\"]")
+        .says("The view's other columns, each with the columns that may give it, the one to prefer first.")
+        .of(Shape::Names(&Shape::Texts { least: 1 })),
 ];
 
 pub(super) fn read_views(

@@ -23,7 +23,7 @@ const MARK: &str = "# Written by `wayleave demo`";
 const CONFIGURATION: &str = include_str!("wayleave.toml");
 
 /// The example policies and their cases, as they stand in the repository.
-const POLICIES: [(&str, &str); 12] = [
+const POLICIES: [(&str, &str); 13] = [
     ("purposes.toml", include_str!("../../policies/purposes.toml")),
     ("registers.toml", include_str!("../../policies/registers.toml")),
     ("agreements/joint-needs-assessment.toml", include_str!("../../policies/agreements/joint-needs-assessment.toml")),
@@ -41,6 +41,7 @@ const POLICIES: [(&str, &str); 12] = [
     ("agreement.schema.json", include_str!("../../policies/agreement.schema.json")),
     ("case.schema.json", include_str!("../../policies/case.schema.json")),
     ("registers.schema.json", include_str!("../../policies/registers.schema.json")),
+    ("wayleave.schema.json", include_str!("../../policies/wayleave.schema.json")),
     ("purposes.schema.json", include_str!("../../policies/purposes.schema.json")),
 ];
 

@@ -11,19 +11,43 @@ use chrono::NaiveDate;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use super::schema::Shape;
 use super::{Diagnostic, LineAt, Located, Place, nearest, printable, quoted};
 
-/// A key of a table and how it is written, for hints.
+/// A key of a table: how it is written, for hints, and what it means, for the schema that editors read.
 #[derive(Clone, Copy, Debug)]
 pub struct Key {
     pub name: &'static str,
     /// TOML that a reader of the hint may copy.
     pub example: &'static str,
+    /// What the key says, in a sentence.
+    pub description: &'static str,
+    pub shape: Shape,
+    pub required: bool,
 }
 
 impl Key {
+    /// A key whose value is a text; it need not be there.
     pub const fn new(name: &'static str, example: &'static str) -> Self {
-        Self { name, example }
+        Self { name, example, description: "", shape: Shape::Text, required: false }
+    }
+
+    #[must_use]
+    pub const fn says(mut self, description: &'static str) -> Self {
+        self.description = description;
+        self
+    }
+
+    #[must_use]
+    pub const fn of(mut self, shape: Shape) -> Self {
+        self.shape = shape;
+        self
+    }
+
+    #[must_use]
+    pub const fn required(mut self) -> Self {
+        self.required = true;
+        self
     }
 }
 

@@ -6,6 +6,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use chrono::Utc;
 use datafusion::arrow::array::{Array, BooleanArray, Int64Array, RecordBatch};
 use datafusion::arrow::util::display::{ArrayFormatter, FormatOptions};
 use futures::TryStreamExt;
@@ -15,7 +16,7 @@ use super::Engine;
 use crate::audit::{AgreementRef, Intent, Outcome, Refusal, SourceStatement, Status};
 use crate::error::Error;
 use crate::names::QualifiedTable;
-use crate::policy::{Demand, Entitlement, Examined, Inquiry, InquiryKind, RegisterEntry, ReleasedTable};
+use crate::policy::{Demand, Entitlement, Examined, Inquiry, InquiryKind, Policy, RegisterEntry, ReleasedTable};
 use crate::session::Session;
 
 /// Everything that decides what a session sees of a table.
@@ -81,17 +82,21 @@ impl Engine {
         table: &QualifiedTable,
         person: Option<&AskedAbout>,
     ) -> Result<Examination, Error> {
-        let agreements = self.policy.examine(session, table);
-        let decision = self.policy.entitlement(session, table);
+        self.time.check(self.clock, Utc::now())?;
+        let policy = self.policies.current().await;
+        let agreements = policy.examine(session, table);
+        let decision = policy.entitlement(session, table);
         let released = match &decision {
-            Ok(_) => Some(self.policy.release(session, table, &self.base).await),
+            Ok(_) => Some(policy.release(session, table, &self.base).await),
             Err(_) => None,
         };
         let text = format!("POLICY EXPLAIN {table} (asked by an operator, for what this user would see)");
         let person = match (person, &released, &decision) {
-            (Some(person), Some(Ok(released)), _) => Some(self.ask_about(session, &text, released, person).await?),
+            (Some(person), Some(Ok(released)), _) => {
+                Some(self.ask_about(&policy, session, &text, released, person).await?)
+            }
             (Some(_), _, Err(error)) | (Some(_), Some(Err(error)), _) => {
-                self.record_refusal(session, &text, error).await?;
+                self.record_refusal(&policy, session, &text, error).await?;
                 None
             }
             (Some(_), None, Ok(_)) | (None, ..) => None,
@@ -101,12 +106,13 @@ impl Engine {
 
     async fn ask_about(
         &self,
+        policy: &Policy,
         session: &Session,
         text: &str,
         released: &ReleasedTable,
         person: &AskedAbout,
     ) -> Result<Vec<PersonFinding>, Error> {
-        let inquiries = self.policy.inquiries(session, released, person.scheme, &person.key).await?;
+        let inquiries = policy.inquiries(session, released, person.scheme, &person.key).await?;
         let query_id = uuid::Uuid::now_v7().to_string();
         let agreement = &released.agreement;
         self.audit
@@ -119,7 +125,7 @@ impl Engine {
                 case_reference: session.case_reference.clone(),
                 reason: session.reason.clone(),
                 sql: text.to_owned(),
-                policy_hash: self.policy.set().hash.clone(),
+                policy_hash: policy.set().hash.clone(),
                 agreements: vec![AgreementRef { id: agreement.id.clone(), hash: agreement.hash.clone() }],
                 statements: inquiries
                     .iter()
@@ -168,7 +174,7 @@ impl Engine {
         findings
     }
 
-    async fn record_refusal(&self, session: &Session, text: &str, error: &Error) -> Result<(), Error> {
+    async fn record_refusal(&self, policy: &Policy, session: &Session, text: &str, error: &Error) -> Result<(), Error> {
         let refusal = Refusal {
             query_id: uuid::Uuid::now_v7().to_string(),
             user: session.user.clone(),
@@ -177,6 +183,7 @@ impl Engine {
             purpose: session.purpose.clone(),
             sql: text.to_owned(),
             error_code: error.code().to_owned(),
+            policy_hash: policy.set().hash.clone(),
         };
         Ok(self.audit.refusal(refusal).await?)
     }

@@ -8,12 +8,14 @@ mod catalogs;
 mod examination;
 mod explain;
 mod meaning;
+mod statement;
+mod trusted_time;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use chrono::NaiveDate;
+use chrono::{NaiveDate, Utc};
 use datafusion::arrow::datatypes::DataType;
 use datafusion::catalog::TableProvider;
 use datafusion::common::{DataFusionError, SchemaError, TableReference};
@@ -24,10 +26,8 @@ use datafusion::physical_plan::execute_stream;
 use datafusion::prelude::SessionConfig;
 use datafusion::sql::parser::Statement;
 use datafusion::sql::sqlparser::ast;
-use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
-use datafusion::sql::sqlparser::keywords::Keyword;
-use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan, Tokenizer};
 use futures::TryStreamExt;
+use tokio::sync::watch;
 use wayleave_connector_api::{Audience, KeyDisclosure, ServerInfo};
 
 pub use crate::execution::physical_rules_as_meant;
@@ -39,7 +39,7 @@ pub use explain::{
 };
 pub use meaning::as_meant;
 
-use crate::audit::{AgreementRef, AuditLog, Disclosure, Intent, Refusal, SourceStatement};
+use crate::audit::{AgreementRef, AuditLog, Disclosure, Intent, Refusal, SourceStatement, latest_time};
 use crate::catalog::Agencies;
 use crate::config::{Config, Limits, ViewConfig};
 use crate::error::Error;
@@ -48,12 +48,14 @@ use crate::expression::{OverflowIsAnError, exact_sum};
 use crate::federate::{PushdownLevel, QueryRun, SharedReads, federate, plan_physical, planned_fragments};
 use crate::names::QualifiedTable;
 use crate::policy::files::PolicySet;
-use crate::policy::{Clock, EnforcedPlan, Policy};
+use crate::policy::{Clock, EnforcedPlan, PoliciesInForce, Policy, PolicySource, PolicyState};
 use crate::registry;
 use crate::session::Session;
 use crate::unified::unified_sql;
 use catalogs::{Catalogs, HOME, SessionNames, UNIFIED};
 use explain::{QueryPlan, Request};
+use statement::parse;
+use trusted_time::TrustedTime;
 
 /// How long an agency may take to answer whether it is there.
 const PING_DEADLINE: Duration = Duration::from_secs(10);
@@ -61,7 +63,10 @@ const PING_DEADLINE: Duration = Duration::from_secs(10);
 /// Wayleave over one configuration.
 #[derive(Debug)]
 pub struct Engine {
-    policy: Arc<Policy>,
+    policies: Arc<PoliciesInForce>,
+    agencies: Agencies,
+    clock: Clock,
+    time: TrustedTime,
     views: BTreeMap<String, ViewConfig>,
     audit: Arc<AuditLog>,
     base: SessionState,
@@ -125,8 +130,10 @@ impl Engine {
     /// # Errors
     /// As [`Engine::open`].
     pub async fn with_clock(config: Config, clock: Clock) -> Result<Self, Error> {
-        let set = PolicySet::load(&config.policies)?;
-        Self::with_policies(config, set, clock).await
+        let agencies = registry::agencies(&config)?;
+        let source = PolicySource { directory: config.policies.clone(), signed_by: config.signed_by.clone() };
+        let policies = PoliciesInForce::open(source, |set| in_force(set, &config, &agencies, clock))?;
+        Self::of(config, policies, agencies, clock)
     }
 
     /// [`Engine::with_clock`] under policies that have been read already.
@@ -135,12 +142,18 @@ impl Engine {
     /// As [`Engine::open`].
     pub async fn with_policies(config: Config, set: PolicySet, clock: Clock) -> Result<Self, Error> {
         let agencies = registry::agencies(&config)?;
-        set.check_agencies(&agencies.names().map(str::to_owned).collect())?;
+        let policies = PoliciesInForce::fixed(in_force(set, &config, &agencies, clock)?);
+        Self::of(config, policies, agencies, clock)
+    }
+
+    fn of(config: Config, policies: Arc<PoliciesInForce>, agencies: Agencies, clock: Clock) -> Result<Self, Error> {
+        // Before the log is opened, which may write to it.
+        let time = TrustedTime::new(Utc::now(), latest_time(&config.audit.directory));
         let audit = Arc::new(AuditLog::open(&config.audit.directory)?);
-        let policy = Arc::new(Policy::new(set, agencies, config.pseudonyms.clone(), clock));
         let memory = Memory::new(&memory_limits(&config.limits))?;
         let base = base_state(&memory);
-        Ok(Self { policy, views: config.views, audit, base, memory, pushdown: PushdownLevel::Full })
+        let views = config.views;
+        Ok(Self { policies, agencies, clock, time, views, audit, base, memory, pushdown: PushdownLevel::Full })
     }
 
     /// The same engine with another level of pushdown: for differential tests, which run every query both ways.
@@ -151,17 +164,28 @@ impl Engine {
     }
 
     /// The policies in force.
-    pub fn policies(&self) -> &PolicySet {
-        self.policy.set()
+    pub fn policies(&self) -> Arc<Policy> {
+        self.policies.policy()
+    }
+
+    /// From now on edits to the policy files are put in force while this engine lives: checked as a whole, in one step, for
+    /// the queries that start after them. It needs a runtime.
+    pub fn follow_policies(&self) {
+        self.policies.follow();
+    }
+
+    /// Which set is in force, and why an edit is not: now, and whenever it changes.
+    pub fn policy_state(&self) -> watch::Receiver<PolicyState> {
+        self.policies.state()
     }
 
     /// The day that decides which agreements are in force.
     pub fn today(&self) -> NaiveDate {
-        self.policy.today()
+        self.clock.today()
     }
 
     pub fn agencies_configured(&self) -> &Agencies {
-        self.policy.agencies()
+        &self.agencies
     }
 
     /// Plans a query, records its intent and starts it. Rows stream from [`Answer::batches`]; dropping that cancels at the
@@ -190,7 +214,7 @@ impl Engine {
     /// Records the intent of a planned query, and starts it.
     async fn start(&self, session: &Session, query_id: &str, sql: &str, planned: &Planned) -> Result<Answer, Error> {
         let query = &planned.query;
-        self.audit.intent(intent(session, query_id, sql, query, &self.policy.set().hash)).await?;
+        self.audit.intent(intent(session, query_id, sql, query, &query.policy_hash)).await?;
         let run = Arc::new(QueryRun::new(query_id));
         let memory = Arc::new(self.memory.for_query(planned.state.runtime_env())?);
         let context = task_context(&planned.state, &run, &memory);
@@ -256,7 +280,10 @@ impl Engine {
         sql: &str,
         statement: Statement,
     ) -> Result<Planned, Error> {
-        match self.plan(session, statement).await {
+        // No record of it: one more with this clock's time would make it the log's.
+        self.time.check(self.clock, Utc::now())?;
+        let policy = self.policies.current().await;
+        match self.plan(&policy, session, statement).await {
             Ok(planned) => Ok(planned),
             Err(error) => {
                 self.audit
@@ -268,6 +295,7 @@ impl Engine {
                         purpose: session.purpose.clone(),
                         sql: sql.to_owned(),
                         error_code: error.code().to_owned(),
+                        policy_hash: policy.set().hash.clone(),
                     })
                     .await?;
                 Err(error)
@@ -275,9 +303,9 @@ impl Engine {
         }
     }
 
-    async fn plan(&self, session: &Session, statement: Statement) -> Result<Planned, Error> {
+    async fn plan(&self, policy: &Arc<Policy>, session: &Session, statement: Statement) -> Result<Planned, Error> {
         let started = Instant::now();
-        let mut names = Arc::new(SessionNames::new(Arc::clone(&self.policy), session.clone(), self.base.clone()));
+        let mut names = Arc::new(SessionNames::new(Arc::clone(policy), session.clone(), self.base.clone()));
         let mut notices = Vec::new();
         let mut state = session_state(&self.base, &names);
         let references = state
@@ -324,6 +352,7 @@ impl Engine {
             fragments,
             kept: federated.kept,
             agreements: enforced.agreements(),
+            policy_hash: policy.set().hash.clone(),
             notices,
             planning: started.elapsed(),
         };
@@ -382,10 +411,11 @@ impl Engine {
     /// # Errors
     /// None at present; the signature leaves room for a policy set that cannot be read.
     pub async fn released_tables(&self, session: &Session) -> Result<Vec<ReleasedTable>, Error> {
-        let names = Arc::new(SessionNames::new(Arc::clone(&self.policy), session.clone(), self.base.clone()));
-        let views = self.views.values().map(|view| self.listed_view(view, &names));
+        let policy = self.policies.current().await;
+        let names = Arc::new(SessionNames::new(Arc::clone(&policy), session.clone(), self.base.clone()));
+        let views = self.views.values().map(|view| self.listed_view(view, &policy, &names));
         let views = futures::future::join_all(views).await;
-        let tables = self.policy.entitled_tables(session);
+        let tables = policy.entitled_tables(session);
         let listed = tables.into_iter().map(|(name, agreement)| {
             let names = Arc::clone(&names);
             async move {
@@ -405,8 +435,13 @@ impl Engine {
     }
 
     /// A view as one session may see it; `None` where nothing below it is released.
-    async fn listed_view(&self, view: &ViewConfig, names: &Arc<SessionNames>) -> Option<ReleasedTable> {
-        let entitled = self.policy.entitled_tables(names.session());
+    async fn listed_view(
+        &self,
+        view: &ViewConfig,
+        policy: &Policy,
+        names: &Arc<SessionNames>,
+    ) -> Option<ReleasedTable> {
+        let entitled = policy.entitled_tables(names.session());
         let mut agreements: Vec<String> = entitled
             .into_iter()
             .filter(|(table, _)| view.sources.contains(table))
@@ -440,7 +475,8 @@ impl Engine {
     /// registers. No row is read. For those who write agreements: the errors' [`Error::operator_detail`] says what is wrong.
     pub async fn shares(&self) -> Vec<ShareState> {
         let mut states = Vec::new();
-        for agreement in &self.policy.set().agreements {
+        let policy = self.policies.current().await;
+        for agreement in &policy.set().agreements {
             let recipient = agreement.recipients.iter().find_map(|r| Some((&r.organisation, r.roles.first()?)));
             let Some((organisation, role)) = recipient else { continue };
             let session = Session {
@@ -452,7 +488,7 @@ impl Engine {
                 reason: Some("wayleave check".to_owned()),
             };
             for share in &agreement.shares {
-                let state = self.policy.release(&session, &share.table, &self.base).await.map(|_| ());
+                let state = policy.release(&session, &share.table, &self.base).await.map(|_| ());
                 // An agreement that is a draft or out of its time releases nothing, and need not fit yet.
                 if !matches!(state, Err(Error::AgreementNotInForce { .. } | Error::TableNotReleased { .. })) {
                     states.push(ShareState { agreement: agreement.id.clone(), table: share.table.clone(), state });
@@ -464,7 +500,7 @@ impl Engine {
 
     /// Reaches every agency at once, each with a deadline of its own.
     pub async fn agencies(&self) -> Vec<AgencyState> {
-        let pings = self.policy.agencies().iter().map(|agency| async move {
+        let pings = self.agencies.iter().map(|agency| async move {
             let started = Instant::now();
             let info = match tokio::time::timeout(PING_DEADLINE, agency.ping()).await {
                 Ok(Ok(info)) => Ok(info),
@@ -493,6 +529,12 @@ impl Engine {
     pub async fn flush_audit(&self) -> Result<(), Error> {
         Ok(self.audit.flush().await?)
     }
+}
+
+/// A set over these agencies, which are all that it may name.
+fn in_force(set: PolicySet, config: &Config, agencies: &Agencies, clock: Clock) -> Result<Policy, Error> {
+    set.check_agencies(&agencies.names().map(str::to_owned).collect())?;
+    Ok(Policy::new(set, agencies.clone(), config.pseudonyms.clone(), clock))
 }
 
 fn memory_limits(limits: &Limits) -> MemoryLimits {
@@ -539,55 +581,6 @@ fn task_context(state: &SessionState, run: &Arc<QueryRun>, memory: &Arc<QueryMem
     let config = context.session_config().clone().with_extension(Arc::clone(run)).with_extension(Arc::clone(memory));
     let config = config.with_extension(Arc::new(SharedReads::default()));
     Arc::new(context.with_session_config(config).with_runtime(Arc::clone(memory.runtime())))
-}
-
-/// Operators that one statement may chain: planning goes down a level a link, and its time grows with their square.
-const MOST_OPERATORS: usize = 1_000;
-
-/// Refuses what would take planning too deep, before anything descends into it.
-fn check_size(tokens: &[TokenWithSpan]) -> Result<(), Error> {
-    let operators = tokens
-        .iter()
-        .filter(|token| match &token.token {
-            Token::Word(word) => matches!(word.keyword, Keyword::AND | Keyword::OR | Keyword::NOT | Keyword::UNION),
-            Token::Plus | Token::Minus | Token::Mul | Token::Div | Token::Mod | Token::StringConcat => true,
-            _ => false,
-        })
-        .count();
-    if operators > MOST_OPERATORS {
-        return Err(Error::TooLong { operators, most: MOST_OPERATORS });
-    }
-    Ok(())
-}
-
-/// Reads a statement: what is to be explained of it, if it is an EXPLAIN, and the query.
-fn parse(sql: &str, state: &SessionState) -> Result<(Option<Request>, Statement), Error> {
-    let tokens = Tokenizer::new(&PostgreSqlDialect {}, sql)
-        .tokenize_with_location()
-        .map_err(|error| Error::Syntax { message: error.to_string() })?;
-    check_size(&tokens)?;
-    let request = Request::parse(sql, &tokens)?;
-    let dialect = state.config_options().sql_parser.dialect;
-    let statement = state
-        .sql_to_statement(request.as_ref().map_or(sql, |request| &request.query), &dialect)
-        .map_err(|error| Error::Syntax { message: error.strip_backtrace() })?;
-    let refused = |statement: &str| Err(Error::NotAQuery { statement: statement.to_owned() });
-    match &statement {
-        Statement::Statement(inner) => match (inner.as_ref(), &request) {
-            (ast::Statement::Query(_), _)
-            | (ast::Statement::ShowTables { .. } | ast::Statement::ShowColumns { .. }, None) => {}
-            (_, Some(_)) => return refused("EXPLAIN of what is no query"),
-            (other, None) => {
-                let text = other.to_string();
-                return refused(text.split_whitespace().next().unwrap_or("this statement"));
-            }
-        },
-        Statement::Explain(_) => return refused("EXPLAIN of what is no query"),
-        Statement::CreateExternalTable(_) => return refused("CREATE EXTERNAL TABLE"),
-        Statement::CopyTo(_) => return refused("COPY"),
-        Statement::Reset(_) => return refused("RESET"),
-    }
-    Ok((request, statement))
 }
 
 /// A planning failure in the terms of policy where it is one: a name that is not there is a name that is not released.

@@ -37,13 +37,20 @@ pub struct Entitlement {
     pub share: Share,
 }
 
+/// Positions of the agreements of one recipient, in the order of their files.
+#[derive(Debug, Default)]
+struct OfRecipient {
+    all: Vec<usize>,
+    by_table: HashMap<QualifiedTable, Vec<usize>>,
+}
+
 /// A policy set in force over these agencies.
 #[derive(Debug)]
 pub struct Policy {
     set: PolicySet,
     agreements: Vec<Arc<Agreement>>,
     /// Positions in `agreements` by organisation, role and purpose: a decision looks at no other agreement.
-    by_recipient: HashMap<(String, String, String), Vec<usize>>,
+    by_recipient: HashMap<(String, String, String), OfRecipient>,
     agencies: Agencies,
     pub(super) pseudonym_key: Option<PseudonymKey>,
     clock: Clock,
@@ -52,16 +59,25 @@ pub struct Policy {
 impl Policy {
     pub fn new(set: PolicySet, agencies: Agencies, pseudonym_key: Option<PseudonymKey>, clock: Clock) -> Self {
         let agreements: Vec<_> = set.agreements.iter().cloned().map(Arc::new).collect();
-        let mut by_recipient: HashMap<_, Vec<usize>> = HashMap::new();
+        let mut by_recipient: HashMap<_, OfRecipient> = HashMap::new();
         for (position, agreement) in agreements.iter().enumerate() {
             for recipient in &agreement.recipients {
                 for role in &recipient.roles {
                     let key = (recipient.organisation.clone(), role.clone(), agreement.basis.purpose.clone());
-                    by_recipient.entry(key).or_default().push(position);
+                    let of_recipient: &mut OfRecipient = by_recipient.entry(key).or_default();
+                    of_recipient.all.push(position);
+                    for share in &agreement.shares {
+                        of_recipient.by_table.entry(share.table.clone()).or_default().push(position);
+                    }
                 }
             }
         }
         Self { set, agreements, by_recipient, agencies, pseudonym_key, clock }
+    }
+
+    /// The same agencies, key and clock under another set.
+    pub(super) fn succeeded_by(&self, set: PolicySet) -> Self {
+        Self::new(set, self.agencies.clone(), self.pseudonym_key.clone(), self.clock)
     }
 
     pub fn set(&self) -> &PolicySet {
@@ -85,7 +101,8 @@ impl Policy {
     pub fn entitlement(&self, session: &Session, table: &QualifiedTable) -> Result<Entitlement, Error> {
         let mut refusal = None;
         let request = Request { session, table, today: self.today() };
-        for agreement in self.recipient_agreements(session) {
+        // The others would fail by `Rule::Table`, which says nothing to an asker.
+        for agreement in self.sharing_agreements(session, table) {
             let failing = Rule::ALL.into_iter().find_map(|rule| Some((rule, rule.failing(agreement, &request)?)));
             let missing = |what, flag| Error::RequirementMissing { agreement: agreement.id.clone(), what, flag };
             match (failing, agreement.share_of(table)) {
@@ -136,8 +153,21 @@ impl Policy {
     }
 
     fn recipient_agreements(&self, session: &Session) -> impl Iterator<Item = &Arc<Agreement>> {
+        self.published(self.of_recipient(session).map(|of_recipient| &of_recipient.all))
+    }
+
+    /// [`Policy::recipient_agreements`] that share a table.
+    fn sharing_agreements(&self, session: &Session, table: &QualifiedTable) -> impl Iterator<Item = &Arc<Agreement>> {
+        self.published(self.of_recipient(session).and_then(|of_recipient| of_recipient.by_table.get(table)))
+    }
+
+    fn of_recipient(&self, session: &Session) -> Option<&OfRecipient> {
         let key = (session.organisation.clone(), session.role.clone(), session.purpose.clone());
-        let positions = self.by_recipient.get(&key).map_or(&[][..], Vec::as_slice);
+        self.by_recipient.get(&key)
+    }
+
+    fn published(&self, positions: Option<&Vec<usize>>) -> impl Iterator<Item = &Arc<Agreement>> {
+        let positions = positions.map_or(&[][..], Vec::as_slice);
         positions.iter().filter_map(|position| self.agreements.get(*position)).filter(|agreement| !agreement.draft)
     }
 }

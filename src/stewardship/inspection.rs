@@ -111,7 +111,8 @@ impl Inspection {
 pub async fn inspect(engine: &Engine) -> Inspection {
     let on = engine.today();
     let mut findings = Findings(Vec::new());
-    let set = engine.policies();
+    let policies = engine.policies();
+    let set = policies.set();
     let mut reached = BTreeSet::new();
     for agency in engine.agencies().await {
         match agency.info {

@@ -12,6 +12,8 @@ mod inspection;
 mod matrix;
 mod record;
 pub mod render;
+mod replay;
+mod schemas;
 mod words;
 
 pub use cases::{CaseFile, CaseResult, Rehearsal, RuleCoverage, find_case_files, rehearse};
@@ -21,3 +23,5 @@ pub use explanation::{AgreementRules, EntryWords, PersonRules, PolicyExplanation
 pub use inspection::{Inspection, InspectionFinding, Severity, inspect};
 pub use matrix::{Matrix, MatrixFilter, MatrixRow};
 pub use record::{Activity, ActivityColumn, ActivityTable, Paper, ProcessingRecord};
+pub use replay::{Extent, REPLAYED, Replay, ReplayEffect, Replayed, ReplayedQuery, ReplayedTable, replay};
+pub use schemas::schemas;

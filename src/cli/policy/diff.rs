@@ -6,16 +6,22 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use clap::Args;
+use serde::Serialize;
 
 use super::super::Failure;
 use super::format::ReportArgs;
 use super::load_policies;
+use crate::audit::{AskedQuery, recent_queries};
+use crate::engine::Engine;
+use crate::policy::Clock;
 use crate::policy::files::PolicySet;
-use crate::stewardship::Difference;
+use crate::stewardship::{Difference, REPLAYED, Replay, replay};
 
 /// Show who gains and who loses what between two sets of policy files
 ///
-/// Reads the policy files only; no agency is asked.
+/// Reads the policy files only; no agency is asked. With --replay the latest different queries of the audit log are asked again
+/// under both sets, of the agencies as they are now, and on the record: which would be refused, which get more or fewer rows,
+/// and how many rows and persons of each table they read.
 #[derive(Args, Debug)]
 #[command(after_help = EXAMPLES)]
 pub struct DiffArgs {
@@ -25,6 +31,9 @@ pub struct DiffArgs {
     /// The same; where it is left out, the policy files of the configuration
     #[arg(value_name = "NEW")]
     new: Option<String>,
+    /// Ask recent queries again under both, and compare; 20 of them unless another number is given
+    #[arg(long, value_name = "QUERIES", num_args = 0..=1, default_missing_value = "20")]
+    replay: Option<usize>,
     #[command(flatten)]
     report: ReportArgs,
 }
@@ -35,11 +44,12 @@ EXAMPLES:
   wayleave policy diff HEAD~1:policies policies
   wayleave policy diff main:policies HEAD:policies --format markdown --output changes.md
   wayleave policy diff HEAD:./policies            # against the configuration's policies
+  wayleave policy diff HEAD:./policies --replay   # and what recent queries would get
 
 Exit codes, as of diff: 0 nothing changes, 1 something does, 2 the files could not be compared.";
 
-pub fn run(config: &Path, args: &DiffArgs) -> Result<(), Failure> {
-    let compared = compare(config, args);
+pub async fn run(config: &Path, args: &DiffArgs) -> Result<(), Failure> {
+    let compared = compare(config, args).await;
     match compared {
         Ok(true) => Ok(()),
         Ok(false) => Err(Failure::Ended { code: 1 }),
@@ -52,15 +62,39 @@ pub fn run(config: &Path, args: &DiffArgs) -> Result<(), Failure> {
 }
 
 /// Whether nothing changes.
-fn compare(config: &Path, args: &DiffArgs) -> Result<bool, Failure> {
+async fn compare(config: &Path, args: &DiffArgs) -> Result<bool, Failure> {
     let old = load(&args.old)?;
     let new = match &args.new {
         Some(new) => load(new)?,
         None => load_policies(&super::super::load_config(config)?.policies)?,
     };
     let difference = Difference::between(&old, &new);
-    args.report.write(&difference, &difference.document(), &difference.grid())?;
-    Ok(difference.is_empty())
+    let unchanged = difference.is_empty();
+    let Some(queries) = args.replay else {
+        args.report.write(&difference, &difference.document(), &difference.grid())?;
+        return Ok(unchanged);
+    };
+    let config = super::super::load_config(config)?;
+    let audit = config.audit.directory.clone();
+    let before = Engine::with_policies(config.clone(), old, Clock::System).await?;
+    let after = Engine::with_policies(config, new, Clock::System).await?;
+    // What was replayed, or asked about a person by an operator, is no asker's query.
+    let wanted = |query: &AskedQuery| !query.user.starts_with(REPLAYED) && !query.sql.starts_with("POLICY EXPLAIN ");
+    let asked = recent_queries(&audit, queries, wanted).map_err(Failure::Audit)?;
+    let replayed = replay(&before, &after, &asked).await?;
+    let mut document = difference.document();
+    replayed.add_to(&mut document);
+    let grid = difference.grid();
+    args.report.write(&WhatIf { changes: difference, replay: replayed }, &document, &grid)?;
+    Ok(unchanged)
+}
+
+/// A difference, and what it does to what is asked.
+#[derive(Serialize)]
+struct WhatIf {
+    #[serde(flatten)]
+    changes: Difference,
+    replay: Replay,
 }
 
 fn load(place: &str) -> Result<PolicySet, Failure> {
@@ -189,7 +223,9 @@ mod tests {
         let report = directory.path().join("report.md");
         let over = |old: &Path| {
             let words = ["diff", old.to_str().unwrap(), policies.to_str().unwrap(), "-o", report.to_str().unwrap()];
-            run(Path::new("none.toml"), &<Line as clap::Parser>::try_parse_from(words).unwrap().args)
+            let args = <Line as clap::Parser>::try_parse_from(words).unwrap().args;
+            let done = run(Path::new("none.toml"), &args);
+            tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(done)
         };
         over(&policies).unwrap();
         assert!(std::fs::read_to_string(&report).unwrap().contains("the two say the same"));

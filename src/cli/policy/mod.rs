@@ -10,6 +10,8 @@ mod format;
 mod matrix;
 mod new;
 mod record;
+mod schema;
+mod sign;
 mod test;
 mod text;
 
@@ -34,13 +36,17 @@ const EXAMPLES: &str = "\
 EXAMPLES:
   wayleave policy matrix --purpose joint-needs-assessment
   wayleave policy diff HEAD~1:policies policies
+  wayleave policy diff HEAD:policies policies --replay
   wayleave policy explain social.main.clients.phone --as … --purpose … --subject nhs-number:9992019441
   wayleave policy record --paper dpia --output dpia.html
   wayleave policy test
   wayleave policy check
   wayleave policy new
+  wayleave policy schema policies
+  wayleave policy sign --key ~/dpo.key
 
-matrix, diff, record, test and new read files only; explain and check ask the agencies.
+matrix, diff, record, test, new, schema, sign and verify read files only; explain, check and
+diff --replay ask the agencies.
 These are tools for operators and data protection officers: what they show is not narrowed to an asker.";
 
 #[derive(Debug, Subcommand)]
@@ -52,6 +58,9 @@ enum PolicyCommand {
     Test(test::TestArgs),
     Check(check::CheckArgs),
     New(new::NewArgs),
+    Schema(schema::SchemaArgs),
+    Sign(sign::SignArgs),
+    Verify(sign::VerifyArgs),
 }
 
 pub async fn run(config: PathBuf, args: PolicyArgs) -> Result<(), Failure> {
@@ -62,7 +71,10 @@ pub async fn run(config: PathBuf, args: PolicyArgs) -> Result<(), Failure> {
         PolicyCommand::Test(args) => test::run(&config, args).await,
         PolicyCommand::Check(args) => check::run(&config, args).await,
         PolicyCommand::New(args) => new::run(&config, &args),
-        PolicyCommand::Diff(args) => diff::run(&config, &args),
+        PolicyCommand::Schema(args) => schema::run(&args),
+        PolicyCommand::Sign(args) => sign::sign(&config, &args),
+        PolicyCommand::Verify(args) => sign::verify(&config, &args),
+        PolicyCommand::Diff(args) => diff::run(&config, &args).await,
     }
 }
 

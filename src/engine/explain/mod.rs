@@ -48,6 +48,8 @@ pub(super) struct QueryPlan {
     /// What no agency could do.
     pub kept: Vec<federate::Kept>,
     pub agreements: BTreeMap<String, Arc<Agreement>>,
+    /// Of the whole set under which it was planned.
+    pub policy_hash: String,
     pub notices: Vec<Notice>,
     pub planning: Duration,
 }

@@ -9,6 +9,7 @@ mod purposes;
 mod read;
 mod register;
 mod set;
+mod signature;
 
 pub use agreement::{
     Agreement, AgreementState, Basis, Consent, ConsentMode, Decision, MaskRule, MinimumPersons, OutputRule, Recipient,
@@ -17,6 +18,11 @@ pub use agreement::{
 pub use purposes::Purpose;
 pub use register::{CodedColumn, DecisionColumn, Register, RegisterKind, SubjectColumn};
 pub use set::PolicySet;
+pub use signature::{SIGNATURES, Signature, SigningKey, read_signatures, write_signatures};
+
+/// The kinds of policy files, for the schemas that editors read.
+pub const FILE_KINDS: [crate::diagnostic::schema::FileKind; 4] =
+    [read::AGREEMENT_FILE, register::REGISTERS_FILE, purposes::PURPOSES_FILE, signature::SIGNATURES_FILE];
 
 #[cfg(test)]
 mod tests;

@@ -1,13 +1,25 @@
 //! `purposes.toml`: the purposes for which agreements share, and their names in two vocabularies.
 
 use crate::diagnostic::document::{Entry, Key, Table};
+use crate::diagnostic::schema::{FileKind, Shape};
 
+pub(super) const PURPOSES_FILE: FileKind = FileKind {
+    name: "purposes",
+    title: "Purposes",
+    description: "The purposes for which agreements share and sessions ask.",
+    keys: ROOT_KEYS,
+    rules: &[],
+};
 pub(super) const ROOT_KEYS: &[Key] =
-    &[Key::new("purpose", "[purpose.joint-needs-assessment]\ntitle = \"Joint assessment of needs\"")];
+    &[Key::new("purpose", "[purpose.joint-needs-assessment]\ntitle = \"Joint assessment of needs\"")
+        .says("The purposes by code.")
+        .of(Shape::Names(&Shape::Section(PURPOSE_KEYS, &[])))
+        .required()];
 pub(super) const PURPOSE_KEYS: &[Key] = &[
-    Key::new("title", "title = \"Joint assessment of needs\""),
-    Key::new("dpv", "dpv = \"dpv:ServiceProvision\""),
-    Key::new("hl7", "hl7 = \"TREAT\""),
+    Key::new("title", "title = \"Joint assessment of needs\"").says("The purpose in words.").required(),
+    Key::new("dpv", "dpv = \"dpv:ServiceProvision\"")
+        .says("A purpose of the Data Privacy Vocabulary (https://w3id.org/dpv)."),
+    Key::new("hl7", "hl7 = \"TREAT\"").says("A code of HL7's value set PurposeOfUse."),
 ];
 
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -9,56 +9,197 @@ use super::agreement::{
     Agreement, Basis, Consent, ConsentMode, Decision, MaskRule, MinimumPersons, OutputRule, Recipient, Require, Share,
 };
 use crate::diagnostic::document::{Document, Entry, Key, Table};
+use crate::diagnostic::schema::{FileKind, Rule, Shape, Then, Value, words};
 use crate::diagnostic::{Diagnostic, Located, Place, quoted};
 use crate::names::QualifiedTable;
 
+pub(super) const AGREEMENT_FILE: FileKind = FileKind {
+    name: "agreement",
+    title: "A data-sharing agreement",
+    description: "One agreement a file. Rows leave their agency only where an agreement in force allows it.",
+    keys: ROOT_KEYS,
+    rules: &[],
+};
+
 pub(super) const ROOT_KEYS: &[Key] = &[
-    Key::new("agreement", "[agreement]\nid = \"ISA-2026-014\""),
-    Key::new("basis", "[basis]\npurpose = \"joint-needs-assessment\"\narticle_6 = \"e\""),
-    Key::new("recipient", "[[recipient]]\norganisation = \"torbay-asc\"\nroles = [\"social-worker\"]"),
-    Key::new("consent", "[consent]\nmode = \"opt-out\"\nregisters = [\"shared-care\"]\nno_information = \"permit\""),
-    Key::new("share", "[[share]]\ntable = \"health.public.patients\"\ncolumns = [\"nhs_number\", \"name\"]"),
-    Key::new("require", "[require]\ncase_reference = true\nreason = true"),
-    Key::new("output", "[output]\naggregate_only = true\nminimum_persons = 10"),
+    Key::new("agreement", "[agreement]\nid = \"ISA-2026-014\"")
+        .says("What the agreement is, and when it counts.")
+        .of(Shape::Section(AGREEMENT_KEYS, &[]))
+        .required(),
+    Key::new("basis", "[basis]\npurpose = \"joint-needs-assessment\"\narticle_6 = \"e\"")
+        .says("Why the sharing is lawful.")
+        .of(Shape::Section(BASIS_KEYS, &[]))
+        .required(),
+    Key::new("recipient", "[[recipient]]\norganisation = \"torbay-asc\"\nroles = [\"social-worker\"]")
+        .says("Who may ask.")
+        .of(Shape::Sections { least: 1, keys: RECIPIENT_KEYS, rules: &[] })
+        .required(),
+    Key::new("consent", "[consent]\nmode = \"opt-out\"\nregisters = [\"shared-care\"]\nno_information = \"permit\"")
+        .says("What the person's own decision counts for.")
+        .of(Shape::Section(CONSENT_KEYS, CONSENT_RULES))
+        .required(),
+    Key::new("share", "[[share]]\ntable = \"health.public.patients\"\ncolumns = [\"nhs_number\", \"name\"]")
+        .says("The tables that are shared, one entry each.")
+        .of(Shape::Sections { least: 1, keys: SHARE_KEYS, rules: &[] })
+        .required(),
+    Key::new("require", "[require]\ncase_reference = true\nreason = true")
+        .says("What a session must give before a query runs.")
+        .of(Shape::Section(REQUIRE_KEYS, &[])),
+    Key::new("output", "[output]\naggregate_only = true\nminimum_persons = 10")
+        .says("What may leave as an answer.")
+        .of(Shape::Section(OUTPUT_KEYS, OUTPUT_RULES)),
 ];
 pub(super) const AGREEMENT_KEYS: &[Key] = &[
-    Key::new("id", "id = \"ISA-2026-014\""),
-    Key::new("title", "title = \"Joint assessment of older people\""),
-    Key::new("owner", "owner = \"dpo@torbay.example\""),
-    Key::new("starts", "starts = 2026-04-01"),
-    Key::new("ends", "ends = 2027-03-31"),
-    Key::new("review_by", "review_by = 2026-12-31"),
-    Key::new("draft", "draft = true"),
+    Key::new("id", "id = \"ISA-2026-014\"")
+        .says("The agreement's own reference. No two files have the same.")
+        .required(),
+    Key::new("title", "title = \"Joint assessment of older people\"")
+        .says("What it is about, in a few words.")
+        .required(),
+    Key::new("owner", "owner = \"dpo@torbay.example\"")
+        .says("Who answers for it: an address that alerts may go to.")
+        .required(),
+    Key::new("starts", "starts = 2026-04-01")
+        .says("The first day of its force: a date without quotes.")
+        .of(Shape::Date)
+        .required(),
+    Key::new("ends", "ends = 2027-03-31")
+        .says("The last day of its force: a date without quotes.")
+        .of(Shape::Date)
+        .required(),
+    Key::new("review_by", "review_by = 2026-12-31")
+        .says(
+            "The last day on which it counts without a review; past it, the agreement refuses. A date without quotes.",
+        )
+        .of(Shape::Date)
+        .required(),
+    Key::new("draft", "draft = true")
+        .says("A draft releases nothing, and may overlap with other agreements. It is no draft unless said.")
+        .of(Shape::Flag),
 ];
 pub(super) const BASIS_KEYS: &[Key] = &[
-    Key::new("purpose", "purpose = \"joint-needs-assessment\""),
-    Key::new("article_6", "article_6 = \"e\""),
-    Key::new("article_9", "article_9 = \"h\""),
-    Key::new("gateway", "gateway = \"Care Act 2014\""),
-    Key::new("dpia", "dpia = \"DPIA-2026-07\""),
+    Key::new("purpose", "purpose = \"joint-needs-assessment\"").says("A code of purposes.toml.").required(),
+    Key::new("article_6", "article_6 = \"e\"")
+        .says("The point of article 6(1) of the UK GDPR.")
+        .of(Shape::OneOf(|| words(&ARTICLE_6)))
+        .required(),
+    Key::new("article_9", "article_9 = \"h\"")
+        .says("The point of article 9(2) of the UK GDPR, for special categories.")
+        .of(Shape::OneOf(|| words(&ARTICLE_9))),
+    Key::new("gateway", "gateway = \"Care Act 2014\"").says("The statute that allows the sharing."),
+    Key::new("dpia", "dpia = \"DPIA-2026-07\"").says("The data protection impact assessment."),
 ];
-pub(super) const RECIPIENT_KEYS: &[Key] =
-    &[Key::new("organisation", "organisation = \"torbay-asc\""), Key::new("roles", "roles = [\"social-worker\"]")];
+pub(super) const RECIPIENT_KEYS: &[Key] = &[
+    Key::new("organisation", "organisation = \"torbay-asc\"").says("The asking organisation.").required(),
+    Key::new("roles", "roles = [\"social-worker\"]")
+        .says("The roles in it that may ask.")
+        .of(Shape::Texts { least: 1 })
+        .required(),
+];
 pub(super) const CONSENT_KEYS: &[Key] = &[
-    Key::new("mode", "mode = \"opt-out\""),
-    Key::new("registers", "registers = [\"shared-care\"]"),
-    Key::new("no_information", "no_information = \"permit\""),
+    Key::new("mode", "mode = \"opt-out\"")
+        .says(
+            "opt-in: only those who agreed. opt-out: all but those who refused. not-required: a statutory basis, and \
+             then case reference and reason are required.",
+        )
+        .of(Shape::OneOf(|| words(&MODES)))
+        .required(),
+    Key::new("registers", "registers = [\"shared-care\"]")
+        .says("Registers of registers.toml in which the decisions are kept.")
+        .of(Shape::Texts { least: 1 }),
+    Key::new("no_information", "no_information = \"permit\"")
+        .says("What happens to a person of whom no register knows anything. It must be said.")
+        .of(Shape::OneOf(|| words(&DECISIONS))),
+];
+const CONSENT_RULES: &[Rule] = &[
+    Rule::Where("mode", &[Value::Word("not-required")], Then::Forbids(&["registers", "no_information"])),
+    Rule::Where(
+        "mode",
+        &[Value::Word("opt-in"), Value::Word("opt-out")],
+        Then::Needs(&["registers", "no_information"]),
+    ),
+    Rule::Where("mode", &[Value::Word("opt-in")], Then::Says("no_information", Value::Word("deny"))),
 ];
 pub(super) const SHARE_KEYS: &[Key] = &[
-    Key::new("table", "table = \"health.public.patients\""),
-    Key::new("columns", "columns = [\"nhs_number\", \"name\"]"),
-    Key::new("mask", "mask.postcode = \"outward\""),
-    Key::new("rows", "rows = \"deceased = false\""),
-    Key::new("disclose_keys_to", "disclose_keys_to = [\"social\"] # or { social = \"pseudonymised\" }"),
-    Key::new("join_at_source_with", "join_at_source_with = [\"social\"]"),
+    Key::new("table", "table = \"health.public.patients\"")
+        .says("agency.schema.table; a part that holds a dot in double quotes.")
+        .of(TABLE_NAME)
+        .required(),
+    Key::new("columns", "columns = [\"nhs_number\", \"name\"]")
+        .says("The columns that are released. Nothing else of the table is.")
+        .of(Shape::SomeNames { never: "*" })
+        .required(),
+    Key::new("mask", "mask.postcode = \"outward\"")
+        .says(
+            "What takes the place of a released column's values. null: nothing. outward: the first half of a postcode. \
+             year: the year of a date. pseudonym: a keyed one-way form, joinable inside one purpose.",
+        )
+        .of(Shape::Names(&Shape::Either(&[
+            Shape::OneOf(|| words(&MASKS)),
+            Shape::Section(MASK_KEYS, &[Rule::One(&["last", "constant"])]),
+        ]))),
+    Key::new("rows", "rows = \"deceased = false\"").says(
+        "A predicate in SQL over the table's own columns, released or not. Only rows for which it is true are shared.",
+    ),
+    Key::new("disclose_keys_to", "disclose_keys_to = [\"social\"] # or { social = \"pseudonymised\" }")
+        .says(
+            "Agencies that may be sent this table's subject keys to narrow a join: it tells them who is in it. A table \
+             says of each agency as what they go: plain, or pseudonymised under a secret of that one join.",
+        )
+        .of(Shape::Either(&[
+            Shape::Texts { least: 0 },
+            Shape::Names(&Shape::OneOf(|| words(&DISCLOSURES))),
+        ])),
+    Key::new("join_at_source_with", "join_at_source_with = [\"social\"]")
+        .says(
+            "Agencies whose tables may be joined with this one's rows inside one server, where both are kept in the same \
+             and the other's share names this agency too.",
+        )
+        .of(Shape::Texts { least: 0 }),
 ];
-pub(super) const MASK_KEYS: &[Key] = &[Key::new("last", "last = 3"), Key::new("constant", "constant = \"withheld\"")];
-pub(super) const REQUIRE_KEYS: &[Key] =
-    &[Key::new("case_reference", "case_reference = true"), Key::new("reason", "reason = true")];
+pub(super) const MASK_KEYS: &[Key] = &[
+    Key::new("last", "last = 3")
+        .says("*** and this many characters of the end.")
+        .of(Shape::Number { least: 1, most: Some(MOST) }),
+    Key::new("constant", "constant = \"withheld\"").says("This text in every row.").of(Shape::AnyText),
+];
+pub(super) const REQUIRE_KEYS: &[Key] = &[
+    Key::new("case_reference", "case_reference = true").says("The case that the query is for.").of(Shape::Flag),
+    Key::new("reason", "reason = true").says("Why it is asked, in the asker's words.").of(Shape::Flag),
+];
 pub(super) const OUTPUT_KEYS: &[Key] = &[
-    Key::new("aggregate_only", "aggregate_only = true"),
-    Key::new("minimum_persons", "minimum_persons = 10"),
-    Key::new("round_to", "round_to = 5"),
+    Key::new("aggregate_only", "aggregate_only = true")
+        .says("Only aggregates leave, never single rows.")
+        .of(Shape::Flag)
+        .required(),
+    Key::new("minimum_persons", "minimum_persons = 10")
+        .says("Groups of fewer persons are suppressed.")
+        .of(Shape::Number { least: 2, most: Some(MOST) }),
+    Key::new("round_to", "round_to = 5")
+        .says("Counts are rounded to a multiple of this.")
+        .of(Shape::Number { least: 2, most: Some(MOST) }),
+];
+const OUTPUT_RULES: &[Rule] = &[
+    Rule::Where("aggregate_only", &[Value::Flag(true)], Then::Needs(&["minimum_persons"])),
+    Rule::Where("aggregate_only", &[Value::Flag(false)], Then::Forbids(&["minimum_persons", "round_to"])),
+];
+
+/// What the readers take for the name of a table.
+pub(super) const TABLE_NAME: Shape = Shape::Pattern("^.+\\..+\\..+$");
+/// The largest number that an agreement may hold.
+const MOST: u64 = 0xffff_ffff;
+
+const MODES: [(&str, Option<ConsentMode>); 3] =
+    [("opt-in", Some(ConsentMode::OptIn)), ("opt-out", Some(ConsentMode::OptOut)), ("not-required", None)];
+const DECISIONS: [(&str, Decision); 2] = [("permit", Decision::Permit), ("deny", Decision::Deny)];
+const DISCLOSURES: [(&str, KeyDisclosure); 2] =
+    [("plain", KeyDisclosure::Plain), ("pseudonymised", KeyDisclosure::Pseudonymised)];
+/// The masks that are one word.
+const MASKS: [(&str, MaskRule); 4] = [
+    ("null", MaskRule::Null),
+    ("outward", MaskRule::OutwardPostcode),
+    ("year", MaskRule::YearOfDate),
+    ("pseudonym", MaskRule::Pseudonym),
 ];
 
 /// The points of article 6(1) and of article 9(2).
@@ -236,11 +377,7 @@ struct ReadConsent {
 
 fn read_consent(entry: &Entry<'_>) -> Option<ReadConsent> {
     let table = entry.table(CONSENT_KEYS)?;
-    let mode = table.required("mode")?.one_of(&[
-        ("opt-in", Some(ConsentMode::OptIn)),
-        ("opt-out", Some(ConsentMode::OptOut)),
-        ("not-required", None),
-    ])?;
+    let mode = table.required("mode")?.one_of(&MODES)?;
     let Some(required) = mode.value else {
         let forbidden: Vec<Entry<'_>> =
             ["registers", "no_information"].iter().filter_map(|key| table.optional(key)).collect();
@@ -253,9 +390,7 @@ fn read_consent(entry: &Entry<'_>) -> Option<ReadConsent> {
         return forbidden.is_empty().then_some(consent);
     };
     let registers = table.required("registers").and_then(|entry| entry.some_texts());
-    let no_information = table
-        .required("no_information")
-        .and_then(|entry| entry.one_of(&[("permit", Decision::Permit), ("deny", Decision::Deny)]));
+    let no_information = table.required("no_information").and_then(|entry| entry.one_of(&DECISIONS));
     let (registers, no_information) = (registers?, no_information?);
     if required == ConsentMode::OptIn && no_information.value == Decision::Permit {
         table.document().report(
@@ -361,7 +496,7 @@ fn read_disclosed(entry: &Entry<'_>) -> Option<Vec<(Located<String>, KeyDisclosu
     for entry in entry.open_table()?.entries() {
         let agency = Located { value: entry.key().to_owned(), place: entry.key_place() };
         let form = if entry.is_text() {
-            entry.one_of(&[("plain", KeyDisclosure::Plain), ("pseudonymised", KeyDisclosure::Pseudonymised)])
+            entry.one_of(&DISCLOSURES)
         } else {
             let hint = format!("write `{0} = \"pseudonymised\"` or `{0} = \"plain\"`", entry.key());
             entry.report(format!("`{}` must say as what keys are sent", entry.name()), hint);
@@ -412,17 +547,11 @@ fn read_masks(entry: &Entry<'_>, columns: Option<&[String]>) -> Option<BTreeMap<
 fn read_mask(entry: &Entry<'_>) -> Option<MaskRule> {
     if entry.is_text() {
         let text = entry.any_text()?;
-        let mask = match text.value.as_str() {
-            "null" => MaskRule::Null,
-            "outward" => MaskRule::OutwardPostcode,
-            "year" => MaskRule::YearOfDate,
-            "pseudonym" => MaskRule::Pseudonym,
-            other => {
-                entry.report(format!("{} is no mask", quoted(other)), MASK_HINT);
-                return None;
-            }
-        };
-        return Some(mask);
+        let mask = MASKS.into_iter().find(|(word, _)| *word == text.value).map(|(_, mask)| mask);
+        if mask.is_none() {
+            entry.report(format!("{} is no mask", quoted(&text.value)), MASK_HINT);
+        }
+        return mask;
     }
     if !entry.is_table() {
         entry.report(format!("`{}` is no mask", entry.name()), MASK_HINT);

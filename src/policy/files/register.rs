@@ -4,36 +4,80 @@ use std::collections::BTreeMap;
 
 use wayleave_connector_api::KeyFormat;
 
-use super::read::{read_column_name, read_table_name};
-use crate::config::subject::read_subject;
+use super::read::{TABLE_NAME, read_column_name, read_table_name};
+use crate::config::subject::{SUBJECT_KEYS, SUBJECT_RULES, read_subject};
 use crate::diagnostic::document::{Entry, Key, Table};
+use crate::diagnostic::schema::{FileKind, Rule, Shape, Then, Value, words};
 use crate::diagnostic::{Diagnostic, Located};
 use crate::names::QualifiedTable;
 
+pub(super) const REGISTERS_FILE: FileKind = FileKind {
+    name: "registers",
+    title: "Consent registers",
+    description: "Where agencies keep what persons have decided, and which columns mean what. Registers are read live, in \
+                  the query itself.",
+    keys: ROOT_KEYS,
+    rules: &[],
+};
 pub(super) const ROOT_KEYS: &[Key] =
-    &[Key::new("register", "[register.shared-care]\ntable = \"health.public.consents\"")];
+    &[Key::new("register", "[register.shared-care]\ntable = \"health.public.consents\"")
+        .says("The registers by name.")
+        .of(Shape::Names(&Shape::Section(REGISTER_KEYS, REGISTER_RULES)))
+        .required()];
 pub(super) const REGISTER_KEYS: &[Key] = &[
-    Key::new("table", "table = \"health.public.consents\""),
-    Key::new("kind", "kind = \"decisions\""),
-    Key::new("subject", "subject = { column = \"nhs_number\", scheme = \"nhs-number\", form = \"spaced\" }"),
-    Key::new("purpose", "purpose = { column = \"purpose\" }"),
-    Key::new("recipient", "recipient = { column = \"recipient\" }"),
+    Key::new("table", "table = \"health.public.consents\"")
+        .says("agency.schema.table; a part that holds a dot in double quotes.")
+        .of(TABLE_NAME)
+        .required(),
+    Key::new("kind", "kind = \"decisions\"")
+        .says("decisions: each row says what was decided. dissent: each row is a refusal. allow: each row is a permission.")
+        .of(Shape::OneOf(|| words(&KINDS)))
+        .required(),
+    Key::new("subject", "subject = { column = \"nhs_number\", scheme = \"nhs-number\", form = \"spaced\" }")
+        .says("The column that says whose decision it is.")
+        .of(Shape::Section(SUBJECT_KEYS, SUBJECT_RULES))
+        .required(),
+    Key::new("purpose", "purpose = { column = \"purpose\" }")
+        .says("The column of the purpose that a row counts for; without it, a row counts for every purpose.")
+        .of(Shape::Section(CODED_KEYS, &[])),
+    Key::new("recipient", "recipient = { column = \"recipient\" }")
+        .says("The column of the organisation that a row counts for; without it, a row counts for every one.")
+        .of(Shape::Section(CODED_KEYS, &[])),
     Key::new(
         "decision",
         "decision = { column = \"status\", permit = [\"granted\"], deny = [\"refused\", \"withdrawn\"] }",
-    ),
-    Key::new("from", "from = \"valid_from\""),
-    Key::new("until", "until = \"valid_to\""),
+    )
+    .says("The column of what was decided; for the kind decisions, and only for it.")
+    .of(Shape::Section(DECISION_KEYS, &[])),
+    Key::new("from", "from = \"valid_from\"").says("The column of the moment from which a row counts."),
+    Key::new("until", "until = \"valid_to\"").says("The column of the moment until which a row counts."),
+];
+const REGISTER_RULES: &[Rule] = &[
+    Rule::Where("kind", &[Value::Word("decisions")], Then::Needs(&["decision"])),
+    Rule::Where("kind", &[Value::Word("dissent"), Value::Word("allow")], Then::Forbids(&["decision"])),
 ];
 pub(super) const CODED_KEYS: &[Key] = &[
-    Key::new("column", "column = \"purpose\""),
-    Key::new("codes", "codes = { joint-needs-assessment = [\"direct_care\"] }"),
+    Key::new("column", "column = \"purpose\"")
+        .says("The column's name. The text * in it stands for every code.")
+        .required(),
+    Key::new("codes", "codes = { joint-needs-assessment = [\"direct_care\"] }")
+        .says("Our code to the register's own; without it, the register writes our codes.")
+        .of(Shape::Names(&Shape::SomeNames { never: WILDCARD })),
 ];
 pub(super) const DECISION_KEYS: &[Key] = &[
-    Key::new("column", "column = \"status\""),
-    Key::new("permit", "permit = [\"granted\"]"),
-    Key::new("deny", "deny = [\"refused\", \"withdrawn\"]"),
+    Key::new("column", "column = \"status\"").says("The column's name.").required(),
+    Key::new("permit", "permit = [\"granted\"]")
+        .says("The texts that permit.")
+        .of(Shape::Texts { least: 0 })
+        .required(),
+    Key::new("deny", "deny = [\"refused\", \"withdrawn\"]")
+        .says("The texts that deny.")
+        .of(Shape::Texts { least: 1 })
+        .required(),
 ];
+
+const KINDS: [(&str, RegisterKind); 3] =
+    [("decisions", RegisterKind::Decisions), ("dissent", RegisterKind::Dissent), ("allow", RegisterKind::Allow)];
 
 /// The text in a purpose or recipient column that stands for every one.
 const WILDCARD: &str = "*";
@@ -102,13 +146,7 @@ pub(super) fn read_registers(root: &Table<'_>) -> Vec<Option<ReadRegister>> {
 fn read_register(entry: &Entry<'_>) -> Option<ReadRegister> {
     let root = entry.table(REGISTER_KEYS)?;
     let table = root.required("table").and_then(|entry| read_table_name(&entry));
-    let kind = root.required("kind").and_then(|entry| {
-        entry.one_of(&[
-            ("decisions", RegisterKind::Decisions),
-            ("dissent", RegisterKind::Dissent),
-            ("allow", RegisterKind::Allow),
-        ])
-    });
+    let kind = root.required("kind").and_then(|entry| entry.one_of(&KINDS));
     let subject = root.required("subject").and_then(|entry| read_subject(&entry));
     let purpose_entry = root.optional("purpose");
     let purposes = purpose_entry.as_ref().map(places_of_codes).unwrap_or_default();

@@ -10,6 +10,8 @@ use super::overlap::overlaps;
 use super::purposes::{self, Purpose, read_purposes};
 use super::read::{ReadAgreement, read_agreement};
 use super::register::{self, ReadRegister, Register, read_registers};
+use super::signature::{SIGNATURES, check_signed};
+use crate::config::PublicKey;
 use crate::diagnostic::document::{Contents, Document};
 use crate::diagnostic::{Diagnostic, Diagnostics, Located, nearest, quoted};
 
@@ -45,6 +47,31 @@ impl PolicySet {
         }
     }
 
+    /// [`PolicySet::load`] of files that one of these keys has signed; with no keys any are taken.
+    ///
+    /// # Errors
+    /// As [`PolicySet::load`]; a signature that is missing or does not fit.
+    pub fn load_signed(directory: &Path, signed_by: &[PublicKey]) -> Result<Self, Diagnostics> {
+        let set = Self::load(directory)?;
+        // The hash is of the texts that were read, whatever stands in the files by now.
+        check_signed(directory, &set.hash, signed_by)?;
+        Ok(set)
+    }
+
+    /// Every file that a loaded set depends on, whether or not it is there.
+    pub fn files_of(directory: &Path) -> Vec<PathBuf> {
+        let agreements = directory.join(AGREEMENTS);
+        let mut files: Vec<PathBuf> =
+            [REGISTERS, PURPOSES, SIGNATURES].iter().map(|name| directory.join(name)).collect();
+        for entry in std::fs::read_dir(&agreements).into_iter().flatten().flatten() {
+            if is_agreement(Path::new(&entry.file_name())) {
+                files.push(entry.path());
+            }
+        }
+        files.extend([directory.to_owned(), agreements]);
+        files
+    }
+
     /// The texts of a directory's policy files, by their names relative to it.
     ///
     /// # Errors
@@ -66,18 +93,7 @@ impl PolicySet {
     /// # Errors
     /// Everything wrong in any of the files, each with its place.
     pub fn parse(directory: &Path, files: &BTreeMap<PathBuf, String>) -> Result<Self, Diagnostics> {
-        let mut reading = Reading::default();
-        for (name, text) in files {
-            let file = directory.join(name);
-            match Document::parse(&file, text, Contents::Plain) {
-                Ok(document) => reading.read(name, &file, text, document),
-                Err(error) => {
-                    reading.complete = false;
-                    reading.unread.insert(name.clone());
-                    reading.found.push(error);
-                }
-            }
-        }
+        let mut reading = Reading::of(directory, files);
         reading.check(directory, files);
         let set = reading.complete.then(|| reading.set(hash_of(files)));
         Diagnostics::or_value(reading.found, set)
@@ -125,7 +141,56 @@ impl Default for Reading {
     }
 }
 
+/// Files below which a further thread is not worth its start.
+const FILES_A_THREAD: usize = 250;
+
 impl Reading {
+    /// Reads each file by itself, many of them on several threads; what is read stays in the order of the names.
+    fn of(directory: &Path, files: &BTreeMap<PathBuf, String>) -> Self {
+        let files: Vec<(&PathBuf, &String)> = files.iter().collect();
+        let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        let each = files.len().div_ceil(threads).max(FILES_A_THREAD);
+        let mut parts = files.chunks(each);
+        let first = parts.next().unwrap_or_default();
+        std::thread::scope(|scope| {
+            let others: Vec<_> = parts.map(|part| scope.spawn(|| Self::of_part(directory, part))).collect();
+            let mut whole = Self::of_part(directory, first);
+            for other in others {
+                match other.join() {
+                    Ok(part) => whole.append(part),
+                    // What has not been read is not in force.
+                    Err(panicked) => std::panic::resume_unwind(panicked),
+                }
+            }
+            whole
+        })
+    }
+
+    fn of_part(directory: &Path, files: &[(&PathBuf, &String)]) -> Self {
+        let mut reading = Self::default();
+        for (name, text) in files {
+            let file = directory.join(name);
+            match Document::parse(&file, text, Contents::Plain) {
+                Ok(document) => reading.read(name, &file, text, document),
+                Err(error) => {
+                    reading.complete = false;
+                    reading.unread.insert((*name).clone());
+                    reading.found.push(error);
+                }
+            }
+        }
+        reading
+    }
+
+    fn append(&mut self, part: Self) {
+        self.agreements.extend(part.agreements);
+        self.registers.extend(part.registers);
+        self.purposes.extend(part.purposes);
+        self.unread.extend(part.unread);
+        self.complete &= part.complete;
+        self.found.extend(part.found);
+    }
+
     fn read(&mut self, name: &Path, file: &Path, text: &str, document: Document<'_>) {
         // What could not be read is left out, and then the whole set is refused.
         let all_read = if name == Path::new(REGISTERS) {
@@ -168,11 +233,11 @@ impl Reading {
             }
         }
         if !self.unread.contains(Path::new(REGISTERS)) {
-            let known = || self.registers.iter().map(|read| read.register.name.as_str());
+            let known: BTreeSet<&str> = self.registers.iter().map(|read| read.register.name.as_str()).collect();
             for named in self.agreements.iter().flat_map(|read| &read.registers) {
-                if !known().any(|name| name == named.value) {
+                if !known.contains(named.value.as_str()) {
                     let definition = format!("write `[register.{}]` in `{REGISTERS}`", named.value);
-                    found.push(unknown("register", named, known(), definition));
+                    found.push(unknown("register", named, known.iter().copied(), definition));
                 }
             }
         }

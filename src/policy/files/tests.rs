@@ -6,7 +6,6 @@ use wayleave_connector_api::{Form, KeyDisclosure, Scheme};
 
 use super::*;
 use crate::diagnostic::Diagnostics;
-use crate::diagnostic::document::Key;
 use crate::names::QualifiedTable;
 
 const AGREEMENT: &str = r#"[agreement]
@@ -613,51 +612,4 @@ fn the_policies_that_come_with_wayleave_are_read() {
     let directory = Path::new("policies").to_owned();
     let set = PolicySet::load(&directory).unwrap_or_else(|found| panic!("{found}"));
     assert!(!set.agreements.is_empty());
-}
-
-/// A part of a schema, by the names on the way to it.
-fn part<'s>(schema: &'s serde_json::Value, path: &str) -> &'s serde_json::Value {
-    schema.pointer(path).unwrap_or_else(|| panic!("the schema has no {path}"))
-}
-
-/// The schema's keys at a place are the parser's, each described, and each of the parser's examples is TOML with that key.
-fn assert_described(schema: &serde_json::Value, path: &str, keys: &[Key]) {
-    let object = part(schema, path);
-    assert_eq!(object["additionalProperties"], false, "{path}");
-    let described: BTreeSet<&str> = object["properties"].as_object().unwrap().keys().map(String::as_str).collect();
-    assert_eq!(described, keys.iter().map(|key| key.name).collect(), "{path}");
-    for key in keys {
-        assert!(object["properties"][key.name]["description"].is_string(), "{path} {}", key.name);
-        let example: toml::Table = key.example.parse().unwrap();
-        assert!(example.contains_key(key.name), "{}", key.example);
-    }
-}
-
-#[test]
-fn the_schemas_know_every_key() {
-    let schema = |text: &str| serde_json::from_str::<serde_json::Value>(text).unwrap();
-    let agreement = schema(include_str!("../../../policies/agreement.schema.json"));
-    assert_described(&agreement, "", read::ROOT_KEYS);
-    assert_described(&agreement, "/properties/agreement", read::AGREEMENT_KEYS);
-    assert_described(&agreement, "/properties/basis", read::BASIS_KEYS);
-    assert_described(&agreement, "/properties/recipient/items", read::RECIPIENT_KEYS);
-    assert_described(&agreement, "/properties/consent", read::CONSENT_KEYS);
-    assert_described(&agreement, "/properties/share/items", read::SHARE_KEYS);
-    assert_described(
-        &agreement,
-        "/properties/share/items/properties/mask/additionalProperties/oneOf/1",
-        read::MASK_KEYS,
-    );
-    assert_described(&agreement, "/properties/require", read::REQUIRE_KEYS);
-    assert_described(&agreement, "/properties/output", read::OUTPUT_KEYS);
-    let registers = schema(include_str!("../../../policies/registers.schema.json"));
-    let one = "/properties/register/additionalProperties";
-    assert_described(&registers, "", register::ROOT_KEYS);
-    assert_described(&registers, one, register::REGISTER_KEYS);
-    assert_described(&registers, &format!("{one}/properties/subject"), crate::config::subject::SUBJECT_KEYS);
-    assert_described(&registers, &format!("{one}/properties/decision"), register::DECISION_KEYS);
-    assert_described(&registers, "/$defs/coded", register::CODED_KEYS);
-    let purposes = schema(include_str!("../../../policies/purposes.schema.json"));
-    assert_described(&purposes, "", purposes::ROOT_KEYS);
-    assert_described(&purposes, "/properties/purpose/additionalProperties", purposes::PURPOSE_KEYS);
 }

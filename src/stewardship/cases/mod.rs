@@ -17,6 +17,9 @@ pub use run::rehearse;
 
 use super::render::{Document, Grid};
 
+/// The files of cases, for the schema that editors read.
+pub(super) const FILE_KIND: crate::diagnostic::schema::FileKind = read::CASE_FILE;
+
 /// What came of all cases.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Rehearsal {

@@ -7,7 +7,7 @@
 //! (`shrink`), which goes to `tests/certificate` and is replayed with every run. `tests/certify` runs as many as one likes.
 
 mod case;
-mod chance;
+pub mod chance;
 mod judge;
 mod kind;
 mod oracle;
