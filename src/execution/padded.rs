@@ -47,9 +47,11 @@ impl PhysicalOptimizerRule for PaddedSides {
             if !sides.iter().any(|(side, pads)| *pads && says_too_much(side)) {
                 return Ok(Transformed::no(node));
             }
-            let sides = sides.map(|(side, pads)| match pads && says_too_much(side) {
-                true => Arc::new(PaddedSideExec::new(Arc::clone(side))) as Arc<dyn ExecutionPlan>,
-                false => Arc::clone(side),
+            let sides = sides.map(|(side, pads)| -> Arc<dyn ExecutionPlan> {
+                match pads && says_too_much(side) {
+                    true => Arc::new(PaddedSideExec::new(Arc::clone(side))),
+                    false => Arc::clone(side),
+                }
             });
             let recomputed = ReplaceChildrenOptions::new(ChildrenPropertiesMode::Recompute);
             Ok(Transformed::yes(node.replace_children(sides.into(), recomputed)?))

@@ -59,8 +59,9 @@ impl Edited {
     async fn recorded_hash(&self, kind: &str) -> String {
         self.world.engine.flush_audit().await.unwrap();
         let log = fs::read_to_string(self.world.audit_directory().join("audit.jsonl")).unwrap();
-        let bodies = log.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap()["body"].clone());
-        let last = bodies.filter(|body| body["kind"] == kind).last().unwrap();
+        let mut bodies =
+            log.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap()["body"].clone());
+        let last = bodies.rfind(|body| body["kind"] == kind).unwrap();
         last["policy_hash"].as_str().unwrap().to_owned()
     }
 }
