@@ -13,6 +13,9 @@ const NO_SCHEMA: &str = "main";
 const OWN_SCHEMAS: [&str; 6] = ["information_schema", "pg_catalog", "pg_toast", "sys", "syscat", "sysibm"];
 
 pub(crate) fn server(connection: &Connection<'static>) -> Result<ServerInfo, ConnectorError> {
+    // The driver knows the product's name without its server, which only a question shows to be there.
+    let asked = || connection.preallocate()?.into_tables_cursor("", "", "wayleave-ping", "")?.next_row().map(drop);
+    asked().map_err(|error| refusal(&error, None))?;
     let product = connection.database_management_system_name().map_err(|error| refusal(&error, None))?;
     // ODBC's safe calls tell no version of the server.
     Ok(ServerInfo { product, version: "0 (not told through ODBC)".to_owned(), encrypted: false })

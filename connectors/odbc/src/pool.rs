@@ -175,7 +175,8 @@ pub(crate) fn refusal(error: &odbc_api::Error, control: Option<&Control>) -> Con
     let (state, operator_detail) = told(error);
     match state.as_str() {
         "HYT01" => ConnectorError::Lost { operator_detail },
-        lost if lost.starts_with("08") => ConnectorError::Lost { operator_detail },
+        // Of PostgreSQL's driver, whose server was shut down.
+        lost if lost.starts_with("08") || lost.starts_with("57P") => ConnectorError::Lost { operator_detail },
         _ => ConnectorError::Refused { sqlstate: state, operator_detail },
     }
 }
