@@ -11,7 +11,7 @@ use std::rc::Rc;
 
 use datafusion::sql::sqlparser::ast::{
     BinaryOperator, Expr, FunctionArg, FunctionArgExpr, ObjectName, Query, Select, SetExpr, Statement, TableFactor,
-    TableFunctionArgs, Top, TopQuantity, Value, Visit, Visitor,
+    TableFunctionArgs, Top, TopQuantity, Value, Visit, VisitMut, Visitor, visit_expressions_mut,
 };
 use datafusion::sql::sqlparser::dialect::{
     Dialect, GenericDialect, MsSqlDialect, MySqlDialect, PostgreSqlDialect, Precedence, SQLiteDialect,
@@ -27,15 +27,15 @@ use crate::catalog::Agency;
 use crate::error::Error;
 use crate::policy::Obligation;
 
-/// The conjuncts of one obligation; `None` where they cannot be parsed.
-type Conjuncts = Option<Rc<Vec<Expr>>>;
+/// The conjuncts and the guards of one obligation; `None` where they cannot be parsed.
+type Owed = Option<(Rc<Vec<Expr>>, Rc<Vec<Expr>>)>;
 
 /// What policy demands of the statements of one plan, each text of its parsed once.
 #[derive(Debug)]
 pub(super) struct Prover<'a> {
     obligations: Vec<&'a Obligation>,
     /// By the position of the obligation and the parser's dialect.
-    parsed: RefCell<HashMap<(usize, String), Conjuncts>>,
+    parsed: RefCell<HashMap<(usize, String), Owed>>,
 }
 
 impl<'a> Prover<'a> {
@@ -71,22 +71,23 @@ impl<'a> Prover<'a> {
             .enumerate()
             .filter(|(_, obligation)| is_owed(obligation, agency, origins))
             .map(|(position, obligation)| {
-                let conjuncts = self.conjuncts(position, obligation, name, dialect.as_ref());
-                let conjuncts = conjuncts.ok_or_else(|| unproven(obligation.table.to_string()))?;
-                Ok(Demand { table: &obligation.table, conjuncts })
+                let owed = self.owed(position, obligation, name, dialect.as_ref());
+                let (conjuncts, guards) = owed.ok_or_else(|| unproven(obligation.table.to_string()))?;
+                Ok(Demand { table: &obligation.table, conjuncts, guards })
             })
             .collect::<Result<Vec<_>, Error>>()?;
         let long_lists = if name == "sqlite" { LongLists::JsonEach } else { LongLists::Plain };
         check_query(query, &Demands { tables: demanded, long_lists }).map_err(unproven)
     }
 
-    fn conjuncts(&self, position: usize, obligation: &Obligation, name: &str, dialect: &dyn Dialect) -> Conjuncts {
+    fn owed(&self, position: usize, obligation: &Obligation, name: &str, dialect: &dyn Dialect) -> Owed {
         let parse = || {
             let parse = |conjunct: &String| {
                 let mut parser = Parser::new(dialect).try_with_sql(conjunct).ok()?;
                 parser.parse_expr().ok()
             };
-            obligation.conjuncts.iter().map(parse).collect::<Option<Vec<_>>>().map(Rc::new)
+            let all = |texts: &[String]| texts.iter().map(parse).collect::<Option<Vec<_>>>().map(Rc::new);
+            Some((all(&obligation.conjuncts)?, all(&obligation.guards)?))
         };
         self.parsed.borrow_mut().entry((position, name.to_owned())).or_insert_with(parse).clone()
     }
@@ -201,6 +202,7 @@ enum LongLists {
 struct Demand<'a> {
     table: &'a TableName,
     conjuncts: Rc<Vec<Expr>>,
+    guards: Rc<Vec<Expr>>,
 }
 
 fn check_query(query: &Query, demanded: &Demands<'_>) -> Result<(), String> {
@@ -239,6 +241,7 @@ fn check_select(select: &Select, demanded: &Demands<'_>) -> Result<(), String> {
         split(selection, &mut conjuncts);
     }
     let mut proven_by_policy: Vec<&Expr> = Vec::new();
+    let mut guards: &[Expr] = &[];
     for item in &select.from {
         for factor in std::iter::once(&item.relation).chain(item.joins.iter().map(|join| &join.relation)) {
             match factor {
@@ -258,6 +261,7 @@ fn check_select(select: &Select, demanded: &Demands<'_>) -> Result<(), String> {
                         .filter(|demand| *demand.table == table)
                         .find(|demand| demand.conjuncts.iter().all(|demanded| conjuncts.contains(&demanded)))
                         .ok_or_else(|| table.to_string())?;
+                    guards = held.guards.as_slice();
                     proven_by_policy.extend(conjuncts.iter().filter(|conjunct| held.conjuncts.contains(conjunct)));
                 }
                 // Constants that stand in the statement itself.
@@ -269,9 +273,17 @@ fn check_select(select: &Select, demanded: &Demands<'_>) -> Result<(), String> {
     // Subqueries inside what policy wrote are policy's; any other must carry its own.
     for conjunct in conjuncts {
         if !proven_by_policy.contains(&conjunct) {
-            check_subqueries(conjunct, demanded)?;
+            check_subqueries(&without(guards, conjunct.clone()), demanded)?;
         }
     }
+    // The one table of this SELECT is the one that the guards speak of.
+    let unguarded;
+    let select = if guards.is_empty() {
+        select
+    } else {
+        unguarded = without(guards, Select { selection: None, ..select.clone() });
+        &unguarded
+    };
     let mut elsewhere = Subqueries::new(demanded);
     for join in select.from.iter().flat_map(|item| &item.joins) {
         let _ = join.join_operator.visit(&mut elsewhere);
@@ -306,6 +318,19 @@ fn is_a_number_of_rows(top: &Top) -> bool {
         None => false,
     };
     is_number && !top.percent && !top.with_ties
+}
+
+/// The same with a constant in the place of each guard.
+fn without<T: VisitMut>(guards: &[Expr], mut within: T) -> T {
+    if !guards.is_empty() {
+        let _: ControlFlow<()> = visit_expressions_mut(&mut within, |expr| {
+            if guards.contains(expr) {
+                *expr = Expr::Value(Value::Boolean(true).into());
+            }
+            ControlFlow::Continue(())
+        });
+    }
+    within
 }
 
 fn check_subqueries(expr: &Expr, demanded: &Demands<'_>) -> Result<(), String> {

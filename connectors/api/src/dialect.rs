@@ -248,6 +248,11 @@ pub trait Dialect: Send + Sync + std::fmt::Debug {
     /// A date, timestamp or text column as a date; NULL where it is none. It must not be able to fail.
     fn date_of(&self, sql: &str, column: &OutputColumn) -> String;
 
+    /// Whether a value may be computed by [`crate::Expr::Exists`], and not only a row be kept by it.
+    fn looks_up_in_values(&self) -> bool {
+        true
+    }
+
     /// `argument` is `None` for `count(*)`; the filter is already folded in by the renderer.
     fn aggregate(&self, call: &Aggregate, argument: Option<&str>) -> String {
         let name = self.aggregate_name(call.function);

@@ -85,6 +85,12 @@ pub enum Expr {
         expr: Box<Expr>,
         mask: Mask,
     },
+    /// A released value that policy computes from what the asker may not see, and of which an asker is told the released
+    /// column's name alone.
+    Released {
+        column: String,
+        value: Box<Expr>,
+    },
     /// A date or timestamp that a register keeps, as a date, NULL where the source holds something that is no date.
     DateOf(Box<Expr>),
     /// Whether another table of the same source has a matching row.
@@ -254,6 +260,7 @@ impl Expr {
             Self::CanonicalKey { expr, .. } | Self::WrittenKey { expr, .. } => {
                 OutputColumn { source_type: None, data_type: DataType::Utf8, ..expr.output(input) }
             }
+            Self::Released { value, .. } => OutputColumn { source_type: None, ..value.output(input) },
             Self::Mask { expr, mask } => match mask {
                 Mask::OutwardPostcode | Mask::LastCharacters(_) => {
                     OutputColumn { source_type: None, data_type: DataType::Utf8, ..expr.output(input) }
@@ -295,6 +302,7 @@ impl Expr {
             | Self::CanonicalKey { expr, .. }
             | Self::WrittenKey { expr, .. }
             | Self::Mask { expr, .. }
+            | Self::Released { value: expr, .. }
             | Self::DateOf(expr) => vec![expr],
             Self::Case { branches, otherwise } => {
                 branches.iter().flat_map(|(when, then)| [when, then]).chain(otherwise.as_deref()).collect()
@@ -340,6 +348,7 @@ impl Expr {
             Self::CanonicalKey { expr, format } => Self::CanonicalKey { expr: boxed(expr), format: *format },
             Self::WrittenKey { expr, format } => Self::WrittenKey { expr: boxed(expr), format: *format },
             Self::Mask { expr, mask } => Self::Mask { expr: boxed(expr), mask: *mask },
+            Self::Released { column, value } => Self::Released { column: column.clone(), value: boxed(value) },
             Self::DateOf(expr) => Self::DateOf(boxed(expr)),
         }
     }

@@ -71,6 +71,7 @@ impl Dialect for FilesDialect {
                 }
             }
             Expr::Truncate { .. } => Support::Local { reason: "a moment beyond the calendar would fail there" },
+            Expr::Released { value, .. } => self.expr_support(value, input),
             Expr::DateOf(expr) => match expr.output(input).data_type {
                 DataType::Utf8 | DataType::Date32 => Support::Exact,
                 DataType::Timestamp(TimeUnit::Microsecond, _) => Support::Exact,
@@ -235,6 +236,10 @@ impl Dialect for FilesDialect {
                  WHEN {sql} IS NOT NULL THEN '***' END)"
             ),
         }
+    }
+
+    fn looks_up_in_values(&self) -> bool {
+        false
     }
 
     fn date_of(&self, sql: &str, column: &OutputColumn) -> String {

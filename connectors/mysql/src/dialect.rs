@@ -95,6 +95,7 @@ impl Dialect for MysqlDialect {
                 DataType::Date32 | DataType::Timestamp(TimeUnit::Microsecond, _) => Support::Exact,
                 _ => Support::Local { reason: "only dates and timestamps have a year" },
             },
+            Expr::Released { value, .. } => self.expr_support(value, input),
             Expr::DateOf(expr) => match expr.output(input).data_type {
                 DataType::Date32 | DataType::Utf8 | DataType::Timestamp(TimeUnit::Microsecond, _) => Support::Exact,
                 _ => Support::Local { reason: "the type holds no date" },

@@ -85,6 +85,7 @@ impl Dialect for OdbcDialect {
             | Expr::CanonicalKey { .. }
             | Expr::WrittenKey { .. }
             | Expr::Mask { .. }
+            | Expr::Released { .. }
             | Expr::Concat(_)
             | Expr::Widen { .. }
             | Expr::Arithmetic { .. }
@@ -210,6 +211,10 @@ impl Dialect for OdbcDialect {
 
     fn mask(&self, _sql: &str, _input: &OutputColumn, _mask: Mask) -> String {
         never()
+    }
+
+    fn looks_up_in_values(&self) -> bool {
+        false
     }
 
     fn date_of(&self, _sql: &str, _column: &OutputColumn) -> String {

@@ -58,6 +58,7 @@ impl Dialect for SqliteDialect {
             | Expr::CanonicalKey { .. }
             | Expr::WrittenKey { .. }
             | Expr::Mask { .. }
+            | Expr::Released { .. }
             | Expr::DateOf(_)
             | Expr::Exists { .. } => Support::Exact,
             Expr::Literal(value) => literal::support(value),

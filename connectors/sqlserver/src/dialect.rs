@@ -133,6 +133,7 @@ impl Dialect for SqlServerDialect {
                 DataType::Date32 | DataType::Timestamp(..) => Support::Exact,
                 _ => Support::Local { reason: "only dates and timestamps have a year" },
             },
+            Expr::Released { value, .. } => self.expr_support(value, input),
             Expr::DateOf(expr) => match expr.output(input).data_type {
                 DataType::Date32 | DataType::Utf8 | DataType::Timestamp(..) => Support::Exact,
                 _ => Support::Local { reason: "the type holds no date" },

@@ -25,12 +25,41 @@ fn proven(sql: &str) -> bool {
         agency: "health".to_owned(),
         table: TableName::new("main", table),
         conjuncts: conjuncts.iter().map(|&conjunct| conjunct.to_owned()).collect(),
+        guards: Vec::new(),
     };
     let obligations = [
         obligation("patients", &[r#"(NOT "b"."deceased")"#, CONSENT]),
         obligation("consents", &[r#"("b"."status" = 'withdrawn')"#]),
     ];
     prove(sql, &agency, &[], &obligations).is_ok()
+}
+
+/// A register may stand in a released value as policy has written it, over the table that it guards, and in no other way.
+#[test]
+fn a_register_in_a_value_is_policys_own() {
+    let options = SqliteOptions { path: "none.db".into(), max_connections: 1, statement_timeout_ms: 1 };
+    let agency = Agency::new("health", None, Arc::new(SqliteConnector::new(options)), BTreeMap::new());
+    let guard = r#"(NOT EXISTS (SELECT 1 FROM "main"."adopted" AS "p1" WHERE ("p1"."id" = "b"."id")))"#;
+    let obligation = |table: &str, guards: Vec<String>| Obligation {
+        agency: "health".to_owned(),
+        table: TableName::new("main", table),
+        conjuncts: vec![r#"(NOT "b"."deceased")"#.to_owned()],
+        guards,
+    };
+    let obligations = [obligation("patients", vec![guard.to_owned()]), obligation("notes", Vec::new())];
+    let proven = |sql: &str| prove(sql, &agency, &[], &obligations).is_ok();
+    let over = |table: &str, value: &str| {
+        format!(r#"SELECT {value} AS "c1" FROM "main"."{table}" AS "b" WHERE (NOT "b"."deceased")"#)
+    };
+    let hidden = format!(r#"(CASE WHEN {guard} THEN "b"."id" END)"#);
+    assert!(proven(&over("patients", &hidden)));
+    assert!(proven(&format!("{} AND ({hidden} = 'x')", over("patients", &hidden))));
+    // Over another table, turned round, with another condition, or on its own.
+    assert!(!proven(&over("notes", &hidden)));
+    assert!(!proven(&over("patients", &hidden.replace("NOT EXISTS", "EXISTS"))));
+    assert!(!proven(&over("patients", &hidden.replace(r#"("p1"."id" = "b"."id")"#, r#"("p1"."id" = 'x')"#))));
+    assert!(!proven(&over("patients", r#"(SELECT "p1"."id" FROM "main"."adopted" AS "p1")"#)));
+    assert!(!proven(&format!(r#"SELECT {hidden} FROM ({}) AS "b""#, over("patients", r#""b"."id""#))));
 }
 
 #[test]
@@ -41,6 +70,7 @@ fn in_a_shared_server_each_table_carries_its_own_agencys_policy() {
         agency: agency.to_owned(),
         table: TableName::new("main", table),
         conjuncts: vec![conjunct.to_owned()],
+        guards: Vec::new(),
     };
     let origin = |agency: &str, table: &str| Origin {
         agency: agency.to_owned(),
@@ -123,7 +153,8 @@ fn one_slice_of_a_table_carries_what_the_whole_does() {
     };
     let demanded = scan(vec![wayleave_connector_api::Expr::Not(Box::new(wayleave_connector_api::Expr::Column(0)))]);
     let conjuncts = render_policy_conjuncts(connector.dialect(), &demanded);
-    let obligations = [Obligation { agency: "health".to_owned(), table: demanded.table.clone(), conjuncts }];
+    let obligations =
+        [Obligation { agency: "health".to_owned(), table: demanded.table.clone(), conjuncts, guards: Vec::new() }];
     let agency = Agency::new("health", None, Arc::clone(&connector), BTreeMap::new());
     let slices = [Slice::FIRST_PAGE, Slice { from_page: 7, until_page: None }];
     let proven = |scan: &Scan| {
@@ -259,8 +290,12 @@ fn in_mariadb_each_expression_of_policys_is_found_again() {
         )
     };
     let full = scan(policy.clone());
-    let obligation =
-        |conjuncts: Vec<String>| Obligation { agency: "health".to_owned(), table: full.table.clone(), conjuncts };
+    let obligation = |conjuncts: Vec<String>| Obligation {
+        agency: "health".to_owned(),
+        table: full.table.clone(),
+        conjuncts,
+        guards: Vec::new(),
+    };
     let conjuncts = render_policy_conjuncts(connector.dialect(), &full);
     let sql = sql_of(full.clone());
     prove(&sql, &agency, &[], &[obligation(conjuncts.clone())]).unwrap_or_else(|error| panic!("{error:?}: {sql}"));
@@ -343,7 +378,12 @@ fn keys_and_pseudonyms_narrow_what_policy_leaves_and_nothing_else() {
                     reason: ScanReason::Released { agreement: "A".to_owned() },
                 };
                 let conjuncts = render_policy_conjuncts(connector.dialect(), &scan);
-                let obligation = Obligation { agency: "health".to_owned(), table: scan.table.clone(), conjuncts };
+                let obligation = Obligation {
+                    agency: "health".to_owned(),
+                    table: scan.table.clone(),
+                    conjuncts,
+                    guards: Vec::new(),
+                };
                 let agency = Agency::new("health", None, Arc::clone(&connector), BTreeMap::new());
                 let schema = Arc::new(Schema::new(vec![Field::new("nhs", DataType::Utf8, true)]));
                 let keys: Vec<String> = (0..100).map(|key| format!("{key:064}")).collect();

@@ -150,8 +150,12 @@ mod tests {
         let agency = Agency::new("health", None, Arc::clone(&connector), BTreeMap::new());
         let full = scan(policy());
         let conjuncts = render_policy_conjuncts(connector.dialect(), &full);
-        let obligations =
-            [Obligation { agency: "health".to_owned(), table: full.table.clone(), conjuncts: conjuncts.clone() }];
+        let obligations = [Obligation {
+            agency: "health".to_owned(),
+            table: full.table.clone(),
+            conjuncts: conjuncts.clone(),
+            guards: Vec::new(),
+        }];
         let sql = written(&connector, Relation::Scan(Box::new(full)));
         prove(&sql, &agency, &[], &obligations).unwrap_or_else(|error| panic!("{error:?}: {sql}"));
         for index in 0..conjuncts.len() {
@@ -168,7 +172,8 @@ mod tests {
         let agency = Agency::new("health", None, Arc::clone(&connector), BTreeMap::new());
         let demanded = vec![Expr::Column(1)];
         let conjuncts = render_policy_conjuncts(connector.dialect(), &scan(demanded.clone()));
-        let obligations = [Obligation { agency: "health".to_owned(), table: scan(Vec::new()).table, conjuncts }];
+        let obligations =
+            [Obligation { agency: "health".to_owned(), table: scan(Vec::new()).table, conjuncts, guards: Vec::new() }];
         let key = SortKey { expr: Expr::Column(3), direction: SortDirection::Descending, nulls: NullsOrder::First };
         let shapes: Vec<Box<dyn Fn(Relation) -> Relation>> = vec![
             Box::new(|input| input),
@@ -221,8 +226,12 @@ mod tests {
     fn only_a_plain_number_of_rows_is_taken() {
         let connector = connector();
         let agency = Agency::new("health", None, connector, BTreeMap::new());
-        let obligations =
-            [Obligation { agency: "health".to_owned(), table: TableName::new("dbo", "t"), conjuncts: Vec::new() }];
+        let obligations = [Obligation {
+            agency: "health".to_owned(),
+            table: TableName::new("dbo", "t"),
+            conjuncts: Vec::new(),
+            guards: Vec::new(),
+        }];
         let proven = |sql: &str| prove(sql, &agency, &[], &obligations).is_ok();
         let from = "[b].[x] AS [c1] FROM [dbo].[t] AS [b]";
         assert!(proven(&format!("SELECT TOP (5) {from}")));

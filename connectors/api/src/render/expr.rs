@@ -252,12 +252,17 @@ impl Renderer<'_> {
             }
             Expr::CanonicalKey { expr, format } => self.dialect.canonical_key(&self.part(expr, scope), *format),
             Expr::WrittenKey { expr, format } => self.dialect.written_key(&self.part(expr, scope), *format),
+            Expr::Released { column, .. } if self.audience == crate::Audience::Asker => {
+                let (scan, column) = (self.dialect.quote_identifier("b"), self.dialect.quote_identifier(column));
+                format!("released({scan}.{column})")
+            }
+            Expr::Released { value, .. } => self.expr(value, scope),
             Expr::Mask { expr, mask } => {
                 let output = expr.output(&scope.types());
                 self.dialect.mask(&self.part(expr, scope), &output, *mask)
             }
             Expr::DateOf(inner) => {
-                let output = inner.output(&scope.types());
+                let output = output_of(inner, scope);
                 self.dialect.date_of(&self.part(inner, scope), &output)
             }
             Expr::Exists { probe, existence } => self.probe(probe, *existence, scope),
@@ -307,6 +312,7 @@ fn unknown(expr: &Expr) -> Option<Unknown> {
         | Expr::CanonicalKey { .. }
         | Expr::WrittenKey { .. }
         | Expr::Mask { .. }
+        | Expr::Released { .. }
         | Expr::DateOf(_) => None,
     }
 }

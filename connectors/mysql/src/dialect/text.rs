@@ -74,6 +74,7 @@ fn longest(expr: &Expr, input: &[OutputColumn]) -> Option<u64> {
             TextFunction::Upper | TextFunction::Lower => None,
         },
         Expr::CanonicalKey { .. } | Expr::WrittenKey { .. } => Some(KEY_BYTES),
+        Expr::Released { value, .. } => longest(value, input),
         Expr::Mask { expr, mask } => match mask {
             Mask::OutwardPostcode => Some(4 * BYTES_OF_A_CHARACTER),
             Mask::LastCharacters(count) => Some(3 + u64::from(*count) * BYTES_OF_A_CHARACTER),

@@ -106,6 +106,7 @@ fn try_evaluate(expr: &Expr, rows: &RecordBatch) -> Result<ArrayRef, ArrowError>
         }
         Expr::CanonicalKey { expr, format } => each_text(&of(expr)?, |text| format.canonical(text)),
         Expr::WrittenKey { expr, format } => each_text(&of(expr)?, |text| format.written(text).pop()),
+        Expr::Released { value, .. } => of(value)?,
         Expr::Mask { expr, mask: Mask::OutwardPostcode } => each_text(&of(expr)?, outward),
         Expr::Mask { expr, mask: Mask::LastCharacters(count) } => {
             each_text(&of(expr)?, |text| Some(last(text, usize::try_from(*count).unwrap())))
