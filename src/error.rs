@@ -35,6 +35,8 @@ pub enum Error {
     AgreementNotInForce { agreement: String, why: String },
     #[error("agreement `{agreement}` requires {what}")]
     RequirementMissing { agreement: String, what: &'static str, flag: &'static str },
+    #[error("agreement `{agreement}` does not let consent be passed over: {why}")]
+    ConsentNotPassedOver { agreement: String, why: String },
     #[error("agreement `{agreement}` cannot be applied to `{table}` as it is written")]
     AgreementUnusable { agreement: String, table: String, why: String },
     #[error("agreement `{agreement}` releases aggregates only: {why}")]
@@ -47,6 +49,8 @@ pub enum Error {
     UnreadableColumn { table: String, column: String, reason: String },
     #[error("agency `{agency}`: {source}")]
     Source { agency: String, source: Arc<ConnectorError> },
+    #[error("the query is refused because the owner of agreement `{agreement}` cannot be told of it")]
+    OwnerNotTold { agreement: String, why: String },
     #[error("the query is refused because the audit log cannot be written")]
     Audit(#[source] Arc<AuditError>),
     #[error("generated SQL for agency `{agency}` does not carry what agreement demands of `{table}`")]
@@ -75,6 +79,8 @@ impl Error {
             Self::ColumnNotReleased { .. } => "column-not-released",
             Self::AgreementNotInForce { .. } => "agreement-not-in-force",
             Self::RequirementMissing { .. } => "requirement-missing",
+            Self::ConsentNotPassedOver { .. } => "consent-not-passed-over",
+            Self::OwnerNotTold { .. } => "owner-not-told",
             Self::AgreementUnusable { .. } => "agreement-unusable",
             Self::AggregatesOnly { .. } => "aggregates-only",
             Self::RegisterUnusable { .. } => "register-unusable",
@@ -105,6 +111,7 @@ impl Error {
             | Self::ColumnNotReleased { .. }
             | Self::AgreementNotInForce { .. }
             | Self::RequirementMissing { .. }
+            | Self::ConsentNotPassedOver { .. }
             | Self::AgreementUnusable { .. }
             | Self::RegisterUnusable { .. }
             | Self::AggregatesOnly { .. } => "42501",
@@ -115,7 +122,7 @@ impl Error {
                 ConnectorError::Budget { .. } => "53300",
                 _ => "08006",
             },
-            Self::ClockBehind { .. } | Self::Audit(_) => "58000",
+            Self::ClockBehind { .. } | Self::Audit(_) | Self::OwnerNotTold { .. } => "58000",
             Self::Unproven { .. } => "XX000",
             Self::Execution { .. } => "22000",
             Self::LimitExceeded { limit: ExceededLimit::SpillDisk, .. } => "53100",
@@ -174,6 +181,12 @@ impl Error {
                 Some(format!("SELECT * FROM {table} shows the columns you may see"))
             }
             Self::RequirementMissing { flag, .. } => Some(format!("say it with {flag}")),
+            Self::ConsentNotPassedOver { .. } => {
+                Some("ask without --override or --break-glass: what consent allows is released".to_owned())
+            }
+            Self::OwnerNotTold { .. } => {
+                Some("whoever runs Wayleave can put `[alerts]` of the configuration right".to_owned())
+            }
             Self::AgreementNotInForce { .. } => {
                 Some("the data protection officer who owns the agreement can put it right".to_owned())
             }
@@ -216,7 +229,9 @@ impl Error {
     pub fn operator_detail(&self) -> Option<&str> {
         match self {
             Self::Source { source, .. } => source.operator_detail(),
-            Self::AgreementUnusable { why, .. } | Self::RegisterUnusable { why, .. } => Some(why),
+            Self::AgreementUnusable { why, .. }
+            | Self::RegisterUnusable { why, .. }
+            | Self::OwnerNotTold { why, .. } => Some(why),
             _ => None,
         }
     }

@@ -23,7 +23,8 @@ pub struct AskedQuery {
     pub sql: String,
 }
 
-/// The last different queries of a directory's log that `wanted` takes, the latest first. What a role has asked in the same
+/// The last different queries of a directory's log that `wanted` takes, the latest first; none that passed over consent,
+/// which is nobody's to repeat. What a role has asked in the same
 /// words for the same purpose counts once, whoever asked.
 ///
 /// # Errors
@@ -43,7 +44,8 @@ pub fn recent_queries(
     for (line, number) in BufReader::new(file).split(b'\n').zip(1..) {
         let line = line.map_err(|error| AuditError::io("read", &path, &error))?;
         let record = Sealed::parse(&line).map_err(|what| AuditError::broken(&path, number, what))?;
-        if record.body.get("kind").and_then(|kind| kind.as_str()) == Some("intent") {
+        let is_intent = record.body.get("kind").and_then(|kind| kind.as_str()) == Some("intent");
+        if is_intent && record.body.get("passed_over").is_none() {
             asked.extend(serde_json::from_value::<AskedQuery>(record.body).ok().filter(&wanted));
         }
     }

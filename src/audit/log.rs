@@ -7,7 +7,7 @@ use std::thread::{self, JoinHandle};
 use tokio::sync::oneshot;
 
 use super::AuditError;
-use super::record::{Body, Intent, Outcome, Refusal};
+use super::record::{Body, Intent, Outcome, Refusal, Review};
 use super::store::Store;
 
 /// How many waiting records one sync may carry.
@@ -80,6 +80,14 @@ impl AuditLog {
     /// The record could not be written.
     pub async fn refusal(&self, refusal: Refusal) -> Result<(), AuditError> {
         self.append(&Body::Refusal(refusal)).await
+    }
+
+    /// Records that an emergency was looked at; on the disk when this returns.
+    ///
+    /// # Errors
+    /// The record could not be written.
+    pub async fn review(&self, review: Review) -> Result<(), AuditError> {
+        self.append(&Body::Review(review)).await
     }
 
     /// Waits until everything enqueued so far has been written.

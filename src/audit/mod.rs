@@ -12,6 +12,7 @@ mod asked;
 mod latest;
 mod log;
 mod record;
+mod reviews;
 mod store;
 mod verify;
 
@@ -21,8 +22,10 @@ pub use asked::{AskedQuery, recent_queries};
 pub use latest::latest_time;
 pub use log::AuditLog;
 pub use record::{
-    AgreementRef, Disclosure, Head, Intent, KeyCount, Outcome, Piece, Recovered, Refusal, SourceStatement, Status,
+    AgreementRef, ConsentPassedOver, Disclosure, Head, Intent, KeyCount, Outcome, PassedOverBy, Piece, Recovered,
+    Refusal, Review, ReviewFinding, SourceStatement, Status,
 };
+pub use reviews::{Emergency, emergencies};
 pub use verify::{Verified, verify};
 
 /// Why the audit log cannot be written or trusted.

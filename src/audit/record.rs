@@ -25,6 +25,49 @@ pub struct Intent {
     pub agreements: Vec<AgreementRef>,
     pub statements: Vec<SourceStatement>,
     pub disclosures: Vec<Disclosure>,
+    /// Agreements whose consent is passed over; left out where there is none.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub passed_over: Vec<ConsentPassedOver>,
+}
+
+/// An agreement whose consent is passed over, and how.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ConsentPassedOver {
+    pub agreement: String,
+    #[serde(flatten)]
+    pub how: PassedOverBy,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(tag = "how", rename_all = "kebab-case")]
+pub enum PassedOverBy {
+    Override {
+        gateway: String,
+    },
+    /// To be reviewed under this id.
+    BreakGlass {
+        id: String,
+        /// RFC 3339.
+        until: String,
+        owner: String,
+    },
+}
+
+/// Somebody has looked at an emergency.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Review {
+    /// Of the emergency.
+    pub id: String,
+    pub by: String,
+    pub finding: ReviewFinding,
+    pub note: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ReviewFinding {
+    Justified,
+    Unjustified,
 }
 
 /// An agreement as it stood.
@@ -125,6 +168,7 @@ pub(super) enum Body {
     Intent(Intent),
     Outcome(Outcome),
     Refusal(Refusal),
+    Review(Review),
     Recovered(Recovered),
 }
 

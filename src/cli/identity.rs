@@ -3,7 +3,7 @@
 use clap::Args;
 
 use super::Failure;
-use crate::session::{Identity, Session};
+use crate::session::{BeyondConsent, BrokenGlass, Identity, Session};
 
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Who asks, and why")]
@@ -20,6 +20,12 @@ pub struct IdentityArgs {
     /// Why it is asked, in your words
     #[arg(long, env = "WAYLEAVE_REASON", value_name = "TEXT")]
     reason: Option<String>,
+    /// Pass over consent under the statute that the agreement names; takes --case and --reason
+    #[arg(long = "override", conflicts_with = "break_glass")]
+    overrides: bool,
+    /// Pass over consent in an emergency: the agreement's owner is told at once, and it is reviewed; takes --reason
+    #[arg(long)]
+    break_glass: bool,
 }
 
 impl IdentityArgs {
@@ -42,6 +48,11 @@ impl IdentityArgs {
         let mut session = Session::new(identity, purpose);
         session.case_reference = said(&self.case_reference).map(str::to_owned);
         session.reason = said(&self.reason).map(str::to_owned);
+        if self.overrides {
+            session.beyond_consent = Some(BeyondConsent::Override);
+        } else if self.break_glass {
+            session.beyond_consent = Some(BeyondConsent::BreakGlass(BrokenGlass::now()));
+        }
         Ok(session)
     }
 }
@@ -61,7 +72,23 @@ mod tests {
             purpose: purpose.map(str::to_owned),
             case_reference: Some("C-1".to_owned()),
             reason: None,
+            overrides: false,
+            break_glass: false,
         }
+    }
+
+    #[test]
+    fn consent_is_passed_over_only_where_it_is_said() {
+        let session = |overrides, break_glass| {
+            let args =
+                IdentityArgs { overrides, break_glass, ..args(Some("alice@torbay-asc/social-worker"), Some("care")) };
+            args.session().unwrap().beyond_consent
+        };
+        assert_eq!(session(false, false), None);
+        assert_eq!(session(true, false), Some(BeyondConsent::Override));
+        assert!(
+            matches!(session(false, true), Some(BeyondConsent::BreakGlass(broken)) if broken.at <= chrono::Utc::now())
+        );
     }
 
     #[test]

@@ -21,7 +21,7 @@ use super::tables;
 use super::{CTRL_C, Failure, open_engine, print};
 use crate::engine::Engine;
 use crate::policy::PolicyState;
-use crate::session::Session;
+use crate::session::{BeyondConsent, BrokenGlass, Session};
 
 const HELP: &str = "\
 Statements end with `;` and may take several lines. Ctrl-C cancels a running query, Ctrl-D leaves.
@@ -31,6 +31,7 @@ Statements end with `;` and may take several lines. Ctrl-C cancels a running que
   \\purpose CODE    declare another purpose
   \\case REFERENCE  name the case (without REFERENCE: none)
   \\reason TEXT     say why (without TEXT: no reason)
+  \\consent HOW     ask, override (with case and reason) or break-glass (with reason): how consent counts from now on
   \\format FORMAT   table, csv or jsonl
   \\timing          show how long each query takes, or stop showing it
   \\q               leave
@@ -45,6 +46,7 @@ enum ShellCommand {
     Purpose(String),
     Case(Option<String>),
     Reason(Option<String>),
+    Consent(AskedConsent),
     Format(Format),
     Timing,
     Quit,
@@ -65,6 +67,17 @@ impl ShellCommand {
             "\\purpose" => Self::Purpose(required("a purpose code")?),
             "\\case" => Self::Case(given),
             "\\reason" => Self::Reason(given),
+            "\\consent" => Self::Consent(match argument {
+                "ask" => AskedConsent::Asked,
+                "override" => AskedConsent::Overridden,
+                "break-glass" => AskedConsent::GlassBroken,
+                _ => {
+                    return Err(Failure::usage(
+                        format!("`{argument}` is no way to handle consent"),
+                        "ask, override or break-glass",
+                    ));
+                }
+            }),
             "\\format" => match Format::from_str(argument, true) {
                 Ok(format) if !format.is_binary() => Self::Format(format),
                 _ => {
@@ -80,6 +93,13 @@ impl ShellCommand {
             _ => return Err(Failure::usage(format!("`{name}` is no command"), HINT)),
         })
     }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum AskedConsent {
+    Asked,
+    Overridden,
+    GlassBroken,
 }
 
 const HINT: &str = "`\\?` lists the commands";
@@ -230,6 +250,21 @@ impl Shell {
             ShellCommand::Purpose(purpose) => self.session.purpose = purpose,
             ShellCommand::Case(case_reference) => self.session.case_reference = case_reference,
             ShellCommand::Reason(reason) => self.session.reason = reason,
+            ShellCommand::Consent(how) => {
+                let (beyond_consent, words) = match how {
+                    AskedConsent::Asked => (None, "consent is asked"),
+                    AskedConsent::Overridden => (
+                        Some(BeyondConsent::Override),
+                        "consent is overridden where an agreement lets you, on the record",
+                    ),
+                    AskedConsent::GlassBroken => (
+                        Some(BeyondConsent::BreakGlass(BrokenGlass::now())),
+                        "the glass is broken where an agreement lets you: its owner is told with your first query",
+                    ),
+                };
+                self.session.beyond_consent = beyond_consent;
+                let _ = writeln!(io::stderr(), "{words}");
+            }
             ShellCommand::Format(format) => self.display.format = format,
             ShellCommand::Timing => {
                 let (timing, word) = match self.timing {
@@ -341,12 +376,15 @@ mod tests {
         assert_eq!(parse("\\reason two  words"), ShellCommand::Reason(Some("two  words".to_owned())));
         assert_eq!(parse("\\case"), ShellCommand::Case(None));
         assert_eq!(parse("\\explain SELECT 1;"), ShellCommand::Explain("SELECT 1".to_owned()));
+        assert_eq!(parse("\\consent break-glass"), ShellCommand::Consent(AskedConsent::GlassBroken));
         assert_eq!(parse("\\format CSV"), ShellCommand::Format(Format::Csv));
     }
 
     #[test]
     fn unknown_commands_and_missing_arguments_are_told() {
-        for line in ["\\x", "\\purpose", "\\explain", "\\format", "\\format parquet", "\\"] {
+        for line in
+            ["\\x", "\\purpose", "\\consent", "\\consent never", "\\explain", "\\format", "\\format parquet", "\\"]
+        {
             assert!(matches!(ShellCommand::parse(line), Err(Failure::Usage { .. })), "{line}");
         }
     }

@@ -38,6 +38,8 @@ pub struct Config {
     /// One of these must have signed the policy files; where there is none, nobody need have.
     pub signed_by: Vec<PublicKey>,
     pub audit: AuditConfig,
+    /// How owners of agreements are told of emergencies.
+    pub alerts: Option<AlertConfig>,
     pub pseudonyms: Option<PseudonymKey>,
     pub limits: Limits,
     pub agencies: BTreeMap<String, AgencyConfig>,
@@ -70,6 +72,16 @@ impl Config {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AuditConfig {
     pub directory: PathBuf,
+}
+
+/// How owners of agreements are told of emergencies.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AlertConfig {
+    /// A file each, in a directory that exists.
+    Directory(PathBuf),
+    /// A command and its arguments, which is given the alert as JSON on its standard input and ends well when it has told;
+    /// at least the command.
+    Command(Vec<String>),
 }
 
 /// Limits that hold for every agency and every query.

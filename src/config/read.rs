@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use super::agency::{AGENCY_KEYS, read_agencies};
 use super::limits::{LIMIT_KEYS, read_limits};
 use super::view::{VIEW_KEYS, read_views};
-use super::{AuditConfig, Config, Limits, PseudonymKey, PublicKey};
+use super::{AlertConfig, AuditConfig, Config, Limits, PseudonymKey, PublicKey};
 use crate::diagnostic::Diagnostics;
 use crate::diagnostic::document::{Contents, Document, Entry, Key, Table};
 use crate::diagnostic::schema::{FileKind, Rule, Shape};
@@ -29,6 +29,9 @@ pub(super) const ROOT_KEYS: &[Key] = &[
         .says("The record of who asked what.")
         .of(Shape::Section(AUDIT_KEYS, &[]))
         .required(),
+    Key::new("alerts", "[alerts]\ndirectory = \"alerts\"")
+        .says("How owners of agreements are told at once where the glass is broken; without it, it cannot be.")
+        .of(Shape::Section(ALERT_KEYS, &[Rule::One(&["directory", "command"])])),
     Key::new("pseudonyms", "[pseudonyms]\nkey_file = \"pseudonym.key\"")
         .says("The key of pseudonyms, in a file or in a variable of the environment.")
         .of(Shape::Section(PSEUDONYM_KEYS, &[Rule::One(&["key_file", "key_env"])])),
@@ -57,6 +60,15 @@ const POLICIES_KEYS: &[Key] = &[
 const AUDIT_KEYS: &[Key] = &[Key::new("directory", "directory = \"audit\"")
     .says("Where the log is written; it is made if it is not there.")
     .required()];
+const ALERT_KEYS: &[Key] = &[
+    Key::new("directory", "directory = \"alerts\"")
+        .says("A directory into which each alert is written as a file of JSON, for whatever sends it on."),
+    Key::new("command", "command = [\"/usr/local/bin/tell-owner\"]")
+        .says(
+            "A command that is given each alert as JSON on its standard input; what does not end well has told nobody.",
+        )
+        .of(Shape::Texts { least: 1 }),
+];
 const PSEUDONYM_KEYS: &[Key] = &[
     Key::new("key_file", "key_file = \"pseudonym.key\"").says("A file that holds the key, 32 bytes at least."),
     Key::new("key_env", "key_env = \"WAYLEAVE_KEY\"")
@@ -90,6 +102,10 @@ fn read_root(root: &Table<'_>, path: &Path, surroundings: Surroundings<'_>) -> O
         let directory = entry.table(AUDIT_KEYS)?.required("directory")?.text()?.value;
         Some(AuditConfig { directory: surroundings.directory.join(directory) })
     });
+    let alerts = match root.optional("alerts") {
+        Some(entry) => read_alerts(&entry, surroundings).map(Some),
+        None => Some(None),
+    };
     let pseudonyms = root.optional("pseudonyms").map(|entry| read_pseudonym_key(&entry, surroundings));
     let limits = root.optional("limits").map(|entry| read_limits(&entry, surroundings));
     let agencies = root.required("agency").and_then(|entry| read_agencies(&entry, surroundings));
@@ -105,6 +121,7 @@ fn read_root(root: &Table<'_>, path: &Path, surroundings: Surroundings<'_>) -> O
         policies,
         signed_by,
         audit: audit?,
+        alerts: alerts?,
         pseudonyms: match pseudonyms {
             Some(key) => Some(key?),
             None => None,
@@ -143,6 +160,16 @@ fn read_policies(entry: &Entry<'_>, surroundings: Surroundings<'_>) -> Option<(P
         None => Vec::new(),
     };
     Some((directory?, signed_by))
+}
+
+fn read_alerts(entry: &Entry<'_>, surroundings: Surroundings<'_>) -> Option<AlertConfig> {
+    let table = entry.table(ALERT_KEYS)?;
+    let entry = exactly_one(&table, &["directory", "command"])?;
+    if entry.key() == "directory" {
+        return Some(AlertConfig::Directory(surroundings.existing_directory(&entry)?));
+    }
+    let words = entry.some_texts()?;
+    Some(AlertConfig::Command(words.into_iter().map(|word| word.value).collect()))
 }
 
 fn read_pseudonym_key(entry: &Entry<'_>, surroundings: Surroundings<'_>) -> Option<PseudonymKey> {

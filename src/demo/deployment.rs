@@ -70,7 +70,9 @@ impl Deployment {
             write_file(&directory.join("policies").join(name), text)?;
         }
         write_pseudonym_key(&directory.join("pseudonym.key"))?;
-        make_private_directory(&directory.join("audit"))?;
+        for name in ["audit", "alerts"] {
+            make_private_directory(&directory.join(name))?;
+        }
         let population = population::persons(persons, seed);
         let agencies = write_agencies(directory, &population, seed)?;
         let played = |role| population.iter().find(|person| person.role == role).cloned();
@@ -156,7 +158,7 @@ fn write_pseudonym_key(path: &Path) -> Result<(), DemoError> {
     .map_err(|source| DemoError::Write { path: path.to_owned(), source })
 }
 
-/// Makes the directory of the audit log for this user alone: its records tell who asked about whom.
+/// Makes a directory for this user alone: audit records and alerts tell who asked what.
 fn make_private_directory(path: &Path) -> Result<(), DemoError> {
     let mut builder = std::fs::DirBuilder::new();
     builder.recursive(true);

@@ -12,8 +12,8 @@ use datafusion::arrow::util::display::{ArrayFormatter, FormatOptions};
 use futures::TryStreamExt;
 use wayleave_connector_api::{Scheme, Statement};
 
-use super::Engine;
-use crate::audit::{AgreementRef, Intent, Outcome, Refusal, SourceStatement, Status};
+use super::{Engine, record};
+use crate::audit::{AgreementRef, Intent, Outcome, SourceStatement, Status};
 use crate::error::Error;
 use crate::names::QualifiedTable;
 use crate::policy::{Demand, Entitlement, Examined, Inquiry, InquiryKind, Policy, RegisterEntry, ReleasedTable};
@@ -137,6 +137,7 @@ impl Engine {
                     })
                     .collect(),
                 disclosures: Vec::new(),
+                passed_over: Vec::new(),
             })
             .await?;
         let started = Instant::now();
@@ -175,17 +176,8 @@ impl Engine {
     }
 
     async fn record_refusal(&self, policy: &Policy, session: &Session, text: &str, error: &Error) -> Result<(), Error> {
-        let refusal = Refusal {
-            query_id: uuid::Uuid::now_v7().to_string(),
-            user: session.user.clone(),
-            organisation: session.organisation.clone(),
-            role: session.role.clone(),
-            purpose: session.purpose.clone(),
-            sql: text.to_owned(),
-            error_code: error.code().to_owned(),
-            policy_hash: policy.set().hash.clone(),
-        };
-        Ok(self.audit.refusal(refusal).await?)
+        let query_id = uuid::Uuid::now_v7().to_string();
+        Ok(self.audit.refusal(record::refusal(session, &query_id, text, policy, error)).await?)
     }
 }
 

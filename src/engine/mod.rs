@@ -8,6 +8,7 @@ mod catalogs;
 mod examination;
 mod explain;
 mod meaning;
+mod record;
 mod statement;
 mod trusted_time;
 
@@ -28,7 +29,7 @@ use datafusion::sql::parser::Statement;
 use datafusion::sql::sqlparser::ast;
 use futures::TryStreamExt;
 use tokio::sync::watch;
-use wayleave_connector_api::{Audience, KeyDisclosure, ServerInfo};
+use wayleave_connector_api::{Audience, ServerInfo};
 
 pub use crate::execution::physical_rules_as_meant;
 pub use answer::{Answer, FragmentReport, Notice, Progress};
@@ -39,7 +40,8 @@ pub use explain::{
 };
 pub use meaning::as_meant;
 
-use crate::audit::{AgreementRef, AuditLog, Disclosure, Intent, Refusal, SourceStatement, latest_time};
+use crate::alert::Alerts;
+use crate::audit::{AuditLog, latest_time};
 use crate::catalog::Agencies;
 use crate::config::{Config, Limits, ViewConfig};
 use crate::error::Error;
@@ -69,6 +71,7 @@ pub struct Engine {
     time: TrustedTime,
     views: BTreeMap<String, ViewConfig>,
     audit: Arc<AuditLog>,
+    alerts: Alerts,
     base: SessionState,
     memory: Memory,
     pushdown: PushdownLevel,
@@ -152,8 +155,8 @@ impl Engine {
         let audit = Arc::new(AuditLog::open(&config.audit.directory)?);
         let memory = Memory::new(&memory_limits(&config.limits))?;
         let base = base_state(&memory);
-        let views = config.views;
-        Ok(Self { policies, agencies, clock, time, views, audit, base, memory, pushdown: PushdownLevel::Full })
+        let (views, alerts) = (config.views, Alerts::new(config.alerts));
+        Ok(Self { policies, agencies, clock, time, views, audit, alerts, base, memory, pushdown: PushdownLevel::Full })
     }
 
     /// The same engine with another level of pushdown: for differential tests, which run every query both ways.
@@ -172,6 +175,11 @@ impl Engine {
     /// the queries that start after them. It needs a runtime.
     pub fn follow_policies(&self) {
         self.policies.follow();
+    }
+
+    /// Whether owners of agreements could be told of an emergency.
+    pub fn tells_owners(&self) -> bool {
+        self.alerts.is_configured()
     }
 
     /// Which set is in force, and why an edit is not: now, and whenever it changes.
@@ -214,7 +222,11 @@ impl Engine {
     /// Records the intent of a planned query, and starts it.
     async fn start(&self, session: &Session, query_id: &str, sql: &str, planned: &Planned) -> Result<Answer, Error> {
         let query = &planned.query;
-        self.audit.intent(intent(session, query_id, sql, query, &query.policy_hash)).await?;
+        self.audit.intent(record::intent(session, query_id, sql, query)).await?;
+        if let Err(error) = self.tell_owners(session, query_id, query).await {
+            self.audit.outcome(record::not_started(query_id, &error)).await?;
+            return Err(error);
+        }
         let run = Arc::new(QueryRun::new(query_id));
         let memory = Arc::new(self.memory.for_query(planned.state.runtime_env())?);
         let context = task_context(&planned.state, &run, &memory);
@@ -286,18 +298,7 @@ impl Engine {
         match self.plan(&policy, session, statement).await {
             Ok(planned) => Ok(planned),
             Err(error) => {
-                self.audit
-                    .refusal(Refusal {
-                        query_id: query_id.to_owned(),
-                        user: session.user.clone(),
-                        organisation: session.organisation.clone(),
-                        role: session.role.clone(),
-                        purpose: session.purpose.clone(),
-                        sql: sql.to_owned(),
-                        error_code: error.code().to_owned(),
-                        policy_hash: policy.set().hash.clone(),
-                    })
-                    .await?;
+                self.audit.refusal(record::refusal(session, query_id, sql, &policy, &error)).await?;
                 Err(error)
             }
         }
@@ -352,6 +353,7 @@ impl Engine {
             fragments,
             kept: federated.kept,
             agreements: enforced.agreements(),
+            passed_over: enforced.passed_over(),
             policy_hash: policy.set().hash.clone(),
             notices,
             planning: started.elapsed(),
@@ -486,6 +488,7 @@ impl Engine {
                 purpose: agreement.basis.purpose.clone(),
                 case_reference: Some("wayleave check".to_owned()),
                 reason: Some("wayleave check".to_owned()),
+                beyond_consent: None,
             };
             for share in &agreement.shares {
                 let state = policy.release(&session, &share.table, &self.base).await.map(|_| ());
@@ -623,55 +626,4 @@ fn planning_error(error: &DataFusionError, names: &SessionNames) -> Error {
         return Error::Plan { message: format!("no column `{}` is released here", field.flat_name()) };
     }
     Error::Plan { message: error.strip_backtrace() }
-}
-
-fn intent(session: &Session, query_id: &str, sql: &str, query: &QueryPlan, policy_hash: &str) -> Intent {
-    let mut disclosures = Vec::new();
-    for fragment in &query.fragments {
-        for (from, disclosure) in &fragment.keys_from {
-            disclosures.push(Disclosure {
-                from: from.clone(),
-                to: fragment.agency.clone(),
-                scheme: "subject key".to_owned(),
-                pseudonymised: *disclosure == KeyDisclosure::Pseudonymised,
-            });
-        }
-    }
-    Intent {
-        query_id: query_id.to_owned(),
-        user: session.user.clone(),
-        organisation: session.organisation.clone(),
-        role: session.role.clone(),
-        purpose: session.purpose.clone(),
-        case_reference: session.case_reference.clone(),
-        reason: session.reason.clone(),
-        sql: sql.to_owned(),
-        policy_hash: policy_hash.to_owned(),
-        agreements: query
-            .agreements
-            .values()
-            .map(|agreement| AgreementRef { id: agreement.id.clone(), hash: agreement.hash.clone() })
-            .collect(),
-        statements: query
-            .fragments
-            .iter()
-            // A statement that reads tables of several agencies is on the record of each.
-            .flat_map(|fragment| {
-                // The record holds what is sent, though the asker is shown the one statement that it stands for.
-                let texts = match fragment.sides_sql.as_slice() {
-                    [] => std::slice::from_ref(&fragment.sql),
-                    sides => sides,
-                };
-                texts.iter().flat_map(|sql| {
-                    fragment.agencies().into_iter().map(|agency| SourceStatement {
-                        sql: sql.clone(),
-                        released_under: answer::agreements_of_agency(fragment, &agency),
-                        agency,
-                        keys_from: fragment.keys_from.keys().cloned().collect(),
-                    })
-                })
-            })
-            .collect(),
-        disclosures,
-    }
 }

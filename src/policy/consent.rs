@@ -5,12 +5,17 @@
 //! - *denies* where a deny entry stands that no permit entry outranks, and
 //! - *permits* where a permit entry stands that every deny entry is outranked by.
 //!
+//! An entry may count for records of certain dates only: then the record's own date decides which entries match. A
+//! permission counts where one of those gave it whom the register names, a parent's until the child decides for herself; a
+//! refusal counts whoever gave it, but a parent's no longer from that age on.
+//!
 //! An invalid entry never permits: NULL is no wildcard, an unknown start is no start, an unreadable end is no open end.
 //! Where the same defect stands in a deny entry, it denies all the same.
 
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
-use chrono::{Datelike, NaiveDate};
+use chrono::{Datelike, Months, NaiveDate};
 use datafusion::arrow::datatypes::DataType;
 use wayleave_connector_api::{
     Column, CompareOp, Existence, Expr, KeyFormat, Probe, Scan, ScanReason, SemiKind, Table, TableName, Value,
@@ -18,7 +23,7 @@ use wayleave_connector_api::{
 
 use crate::catalog::Agency;
 use crate::error::Error;
-use crate::policy::files::{CodedColumn, Register, RegisterKind};
+use crate::policy::files::{CodedColumn, GivenBy, Giver, RecordDates, Register, RegisterKind};
 
 /// A check against a register that another agency keeps: joined here.
 #[derive(Clone, Debug)]
@@ -46,7 +51,15 @@ pub(super) enum Entry {
     Permit,
 }
 
-/// A register as one question reads it: for one purpose and one recipient, on one day.
+/// What the enclosing scan says of a row, by positions of its columns: whom it is about, and of what date it is.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct RowColumns {
+    pub subject: usize,
+    pub format: KeyFormat,
+    pub dated: Option<usize>,
+}
+
+/// A register as one question reads it: for one purpose, one recipient and one class of data, on one day.
 #[derive(Debug)]
 pub(super) struct RegisterReading<'a> {
     pub register: &'a Register,
@@ -54,20 +67,119 @@ pub(super) struct RegisterReading<'a> {
     pub table: Arc<Table>,
     pub purpose: &'a str,
     pub recipient: &'a str,
+    /// As the share says it.
+    pub class: Option<&'a str>,
     pub today: NaiveDate,
 }
 
 impl RegisterReading<'_> {
-    /// The condition on a row whose subject key is the enclosing scan's `column`: some entry of this kind decides.
-    pub fn probe(&self, entry: Entry, column: usize, format: KeyFormat, existence: Existence) -> Result<Expr, Error> {
+    /// That no refusal decides about a row.
+    pub fn not_refused(&self, row: RowColumns) -> Result<Expr, Error> {
+        let highest = self.coded().count();
+        if self.register.records.is_none() || !self.holds(Entry::Permit) {
+            return self.probe(Entry::Deny, row, Existence::Forbidden);
+        }
+        let by_rank = (0..=highest).map(|rank| {
+            let none = self.ranked_probe(Entry::Deny, rank..=rank, row, Existence::Forbidden)?;
+            if rank == highest {
+                return Ok(none);
+            }
+            let outranked = self.ranked_probe(Entry::Permit, rank + 1..=highest, row, Existence::Required)?;
+            Ok(Expr::Or(vec![none, outranked]))
+        });
+        Ok(Expr::And(by_rank.collect::<Result<_, Error>>()?))
+    }
+
+    /// That a permission decides about a row.
+    pub fn permitted(&self, row: RowColumns) -> Result<Expr, Error> {
+        let highest = self.coded().count();
+        if self.register.records.is_none() || !self.holds(Entry::Deny) {
+            return self.probe(Entry::Permit, row, Existence::Required);
+        }
+        let by_rank = (0..=highest).map(|rank| {
+            Ok(Expr::And(vec![
+                self.ranked_probe(Entry::Permit, rank..=rank, row, Existence::Required)?,
+                self.ranked_probe(Entry::Deny, rank..=highest, row, Existence::Forbidden)?,
+            ]))
+        });
+        Ok(Expr::Or(by_rank.collect::<Result<_, Error>>()?))
+    }
+
+    /// Whether some entry of this kind decides about a row.
+    fn probe(&self, entry: Entry, row: RowColumns, existence: Existence) -> Result<Expr, Error> {
         let mut columns = RegisterColumns::new(self);
-        let mut predicates = vec![self.correlate(&mut columns, column, format)?];
+        let mut predicates = vec![self.correlate(&mut columns, row.subject, row.format)?];
         predicates.extend(self.deciding(entry, &mut columns)?);
+        predicates.extend(self.covering(entry, &mut columns, row)?);
         let probe = Probe { table: self.name(), columns: columns.used, predicates };
         Ok(Expr::Exists { probe: Box::new(probe), existence })
     }
 
-    /// The canonical keys of all whom an entry of this kind decides for, as a scan of the register's own agency.
+    /// Whether an entry of this kind about a row names so many codes, overruled or not. Where records have dates, an entry
+    /// and its rival must both cover the record, which a probe inside a probe could not see: ranks are looked at one by one.
+    fn ranked_probe(
+        &self,
+        entry: Entry,
+        ranks: RangeInclusive<usize>,
+        row: RowColumns,
+        existence: Existence,
+    ) -> Result<Expr, Error> {
+        let mut columns = RegisterColumns::new(self);
+        let mut predicates = vec![self.correlate(&mut columns, row.subject, row.format)?];
+        predicates.extend(self.entry(entry, &mut columns)?);
+        predicates.extend(self.covering(entry, &mut columns, row)?);
+        let named = self.specificity(&mut columns)?;
+        if *ranks.start() > 0 {
+            predicates.push(at_least(&named, *ranks.start()));
+        }
+        if *ranks.end() < named.len() {
+            predicates.push(Expr::Not(Box::new(at_least(&named, ranks.end() + 1))));
+        }
+        let probe = Probe { table: self.name(), columns: columns.used, predicates };
+        Ok(Expr::Exists { probe: Box::new(probe), existence })
+    }
+
+    /// That an entry counts for records of the row's date.
+    fn covering(&self, entry: Entry, columns: &mut RegisterColumns<'_>, row: RowColumns) -> Result<Vec<Expr>, Error> {
+        let Some(RecordDates { from, until }) = &self.register.records else { return Ok(Vec::new()) };
+        let Some(dated) = row.dated else {
+            return Err(
+                self.unusable("it decides by the dates of records, and the share says no `dated_by`".to_owned())
+            );
+        };
+        let date = |column: Expr| Expr::DateOf(Box::new(column));
+        let (record, from) = (date(Expr::Outer(dated)), date(Expr::Column(columns.dated(from)?)));
+        let begun = Expr::compare(CompareOp::LessOrEqual, from.clone(), record.clone());
+        let unknown = |expr: &Expr| Expr::IsNull(Box::new(expr.clone()));
+        let mut predicates = vec![match entry {
+            Entry::Permit => begun,
+            Entry::Deny => Expr::Or(vec![unknown(&from), unknown(&record), begun]),
+        }];
+        if let Some(until) = until {
+            let raw = Expr::Column(columns.dated(until)?);
+            let until = date(raw.clone());
+            let lasts = Expr::compare(CompareOp::GreaterOrEqual, until.clone(), record.clone());
+            predicates.push(Expr::Or(match entry {
+                Entry::Permit => vec![unknown(&raw), lasts],
+                Entry::Deny => vec![unknown(&until), unknown(&record), lasts],
+            }));
+        }
+        Ok(predicates)
+    }
+
+    /// Why this register cannot be joined here, where another agency keeps it.
+    pub fn check_elsewhere(&self) -> Result<(), Error> {
+        match &self.register.records {
+            None => Ok(()),
+            Some(_) => Err(self.unusable(
+                "it decides by the dates of records, which are compared where both are kept: another agency keeps it"
+                    .to_owned(),
+            )),
+        }
+    }
+
+    /// The canonical keys of all whom an entry of this kind decides for, as a scan of the register's own agency; where
+    /// records have dates, for whatever dates.
     pub fn keys(&self, entry: Entry) -> Result<RegisterSet, Error> {
         let mut columns = RegisterColumns::new(self);
         let key = canonical(Expr::Column(columns.text(&self.register.subject.column)?), self.register.subject.format);
@@ -91,15 +203,21 @@ impl RegisterReading<'_> {
         let mut columns = RegisterColumns::new(self);
         let subject = columns.text(&self.register.subject.column)?;
         let register = self.register;
-        let coded = [&register.purpose, &register.recipient].map(|coded| coded.as_ref().map(|coded| &coded.column));
+        let coded = [&register.purpose, &register.recipient, &register.class]
+            .map(|coded| coded.as_ref().map(|coded| &coded.column));
         let decision = register.decision.as_ref().map(|decision| &decision.column);
+        let giver = register.given_by.as_ref().map(|given_by| &given_by.column);
         let mut names = Vec::new();
         let mut outputs = Vec::new();
-        for name in coded.into_iter().flatten().chain(decision) {
+        for name in coded.into_iter().flatten().chain(decision).chain(giver) {
             outputs.push(Expr::Column(columns.text(name)?));
             names.push(name.clone());
         }
-        for name in [&register.from, &register.until].into_iter().flatten() {
+        let records = register.records.as_ref();
+        let records = [records.map(|records| &records.from), records.and_then(|records| records.until.as_ref())];
+        let born = register.child.as_ref().map(|child| &child.born);
+        let dates = [register.from.as_ref(), register.until.as_ref(), born].into_iter().chain(records);
+        for name in dates.flatten() {
             outputs.push(Expr::Column(columns.dated(name)?));
             names.push(name.clone());
         }
@@ -200,6 +318,9 @@ impl RegisterReading<'_> {
             };
             predicates.push(Expr::Or(vec![Expr::IsNull(Box::new(open)), lasts]));
         }
+        if let Some(given_by) = &self.register.given_by {
+            predicates.extend(self.given(given_by, entry, columns)?);
+        }
         for (coded, code) in self.coded() {
             let column = Expr::Column(columns.text(&coded.column)?);
             let mut list: Vec<Value> = match coded.codes.get(code) {
@@ -216,10 +337,49 @@ impl RegisterReading<'_> {
         Ok(predicates)
     }
 
+    /// That whoever made the entry could make it.
+    fn given(
+        &self,
+        given_by: &GivenBy,
+        entry: Entry,
+        columns: &mut RegisterColumns<'_>,
+    ) -> Result<Option<Expr>, Error> {
+        let giver = Expr::Column(columns.text(&given_by.column)?);
+        let texts = |wanted: &dyn Fn(Giver) -> bool| {
+            let codes = given_by.codes.iter().filter(|(giver, _)| wanted(**giver)).flat_map(|(_, codes)| codes);
+            codes.cloned().map(Value::Text).collect::<Vec<_>>()
+        };
+        let among = |list: Vec<Value>, negated| Expr::InList { expr: Box::new(giver.clone()), list, negated };
+        let (others, parents) = (texts(&|giver| giver != Giver::Parent), texts(&|giver| giver == Giver::Parent));
+        let Some(child) = &self.register.child else {
+            return Ok((entry == Entry::Permit).then(|| among(others, false)));
+        };
+        let born = Expr::DateOf(Box::new(Expr::Column(columns.dated(&child.born)?)));
+        // The birthday of those who decide for themselves from today on.
+        let Some(of_age) = self.today.checked_sub_months(Months::new(child.decides_from.saturating_mul(12))) else {
+            return Err(self.unusable("the age from which a child decides is too large".to_owned()));
+        };
+        let of_age = Expr::Literal(Value::Date(days_since_epoch(of_age)));
+        let is_child = Expr::compare(CompareOp::Greater, born.clone(), of_age);
+        Ok(Some(match entry {
+            Entry::Permit => {
+                let by_parent = Expr::And(vec![among(parents, false), is_child]);
+                if others.is_empty() { by_parent } else { Expr::Or(vec![among(others, false), by_parent]) }
+            }
+            Entry::Deny => Expr::Or(vec![
+                Expr::IsNull(Box::new(giver.clone())),
+                among(parents, true),
+                Expr::IsNull(Box::new(born)),
+                is_child,
+            ]),
+        }))
+    }
+
     fn coded(&self) -> impl Iterator<Item = (&CodedColumn, &str)> {
         let purpose = self.register.purpose.as_ref().map(|column| (column, self.purpose));
         let recipient = self.register.recipient.as_ref().map(|column| (column, self.recipient));
-        purpose.into_iter().chain(recipient)
+        let class = self.register.class.as_ref().zip(self.class);
+        purpose.into_iter().chain(recipient).chain(class)
     }
 
     /// For each coded column, whether the entry names its code rather than `*`. Never NULL.
@@ -283,16 +443,67 @@ pub(super) fn days_since_epoch(day: NaiveDate) -> i32 {
 
 /// Whether entry `a` names more codes than entry `b`; both lists speak of the same columns, in the same order.
 fn outranks(a: &[Expr], b: &[Expr]) -> Expr {
-    let not = |expr: &Expr| Expr::Not(Box::new(expr.clone()));
-    match (a, b) {
-        ([a], [b]) => Expr::And(vec![a.clone(), not(b)]),
-        ([a1, a2], [b1, b2]) => Expr::Or(vec![
-            Expr::And(vec![a1.clone(), a2.clone(), Expr::Not(Box::new(Expr::And(vec![b1.clone(), b2.clone()])))]),
-            Expr::And(vec![Expr::Or(vec![a1.clone(), a2.clone()]), not(b1), not(b2)]),
-        ]),
+    let not = |expr: Expr| Expr::Not(Box::new(expr));
+    let mut ways: Vec<Expr> = (1..=a.len())
+        .rev()
+        .map(|rank| {
+            let mut all = match at_least(a, rank) {
+                Expr::And(parts) => parts,
+                other => vec![other],
+            };
+            match rank {
+                1 => all.extend(b.iter().cloned().map(not)),
+                _ => all.push(not(at_least(b, rank))),
+            }
+            Expr::And(all)
+        })
+        .collect();
+    match (ways.len(), ways.pop()) {
         // Without coded columns every entry is as specific as any other.
-        _ => Expr::Literal(Value::Boolean(false)),
+        (_, None) => Expr::Literal(Value::Boolean(false)),
+        (1, Some(way)) => way,
+        (_, Some(way)) => {
+            ways.push(way);
+            Expr::Or(ways)
+        }
     }
+}
+
+/// That so many of these hold, at least one.
+fn at_least(flags: &[Expr], count: usize) -> Expr {
+    let mut ways: Vec<Expr> = choices(flags, count)
+        .into_iter()
+        .map(|mut choice| match (choice.len(), choice.pop()) {
+            (1, Some(one)) => one,
+            (_, last) => {
+                choice.extend(last);
+                Expr::And(choice)
+            }
+        })
+        .collect();
+    match (ways.len(), ways.pop()) {
+        (_, None) => Expr::Literal(Value::Boolean(false)),
+        (1, Some(way)) => way,
+        (_, Some(way)) => {
+            ways.push(way);
+            Expr::Or(ways)
+        }
+    }
+}
+
+/// Every way to choose so many of a few.
+fn choices(of: &[Expr], count: usize) -> Vec<Vec<Expr>> {
+    let Some((first, rest)) = of.split_first().filter(|_| count <= of.len()) else {
+        return if count == 0 { vec![Vec::new()] } else { Vec::new() };
+    };
+    if count == 0 {
+        return vec![Vec::new()];
+    }
+    let with_first = choices(rest, count - 1).into_iter().map(|mut choice| {
+        choice.insert(0, first.clone());
+        choice
+    });
+    with_first.chain(choices(rest, count)).collect()
 }
 
 /// The same expression as the enclosing level's, seen from inside a probe.

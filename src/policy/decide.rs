@@ -3,14 +3,14 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use chrono::{NaiveDate, Utc};
+use chrono::{DateTime, Duration, NaiveDate, Utc};
 
 use crate::catalog::Agencies;
 use crate::config::PseudonymKey;
 use crate::error::Error;
 use crate::names::QualifiedTable;
-use crate::policy::files::{Agreement, AgreementState, PolicySet, Share};
-use crate::session::Session;
+use crate::policy::files::{Agreement, AgreementState, Consent, PolicySet, Share};
+use crate::session::{BeyondConsent, Session};
 
 /// Where today's date comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,6 +35,15 @@ impl Clock {
 pub struct Entitlement {
     pub agreement: Arc<Agreement>,
     pub share: Share,
+    /// Why persons' own decisions are not asked for, where they otherwise would be.
+    pub passed_over: Option<PassedOver>,
+}
+
+/// Why persons' own decisions are passed over, minimisation never.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PassedOver {
+    Override { gateway: String },
+    BreakGlass { id: String, until: DateTime<Utc> },
 }
 
 /// Positions of the agreements of one recipient, in the order of their files.
@@ -97,7 +106,8 @@ impl Policy {
     /// # Errors
     /// [`Error::TableNotReleased`] without an agreement, whether or not the table exists; [`Error::AgreementNotInForce`]
     /// where the session's agreement is not valid today; [`Error::RequirementMissing`] where it asks for a case
-    /// reference or a reason that the session does not give.
+    /// reference or a reason that the session does not give; [`Error::ConsentNotPassedOver`] where the session asks past
+    /// consent and may not.
     pub fn entitlement(&self, session: &Session, table: &QualifiedTable) -> Result<Entitlement, Error> {
         let mut refusal = None;
         let request = Request { session, table, today: self.today() };
@@ -107,13 +117,17 @@ impl Policy {
             let missing = |what, flag| Error::RequirementMissing { agreement: agreement.id.clone(), what, flag };
             match (failing, agreement.share_of(table)) {
                 (None, Some(share)) => {
-                    return Ok(Entitlement { agreement: Arc::clone(agreement), share: share.clone() });
+                    let passed_over = passed_over(agreement, session);
+                    return Ok(Entitlement { agreement: Arc::clone(agreement), share: share.clone(), passed_over });
                 }
                 (Some((Rule::InForce, why)), _) => {
                     refusal.get_or_insert(Error::AgreementNotInForce { agreement: agreement.id.clone(), why });
                 }
                 (Some((Rule::CaseReference, _)), _) => return Err(missing("a case reference", "--case")),
                 (Some((Rule::Reason, _)), _) => return Err(missing("a reason", "--reason")),
+                (Some((Rule::PassingOver, why)), _) => {
+                    return Err(Error::ConsentNotPassedOver { agreement: agreement.id.clone(), why });
+                }
                 (Some((Rule::Recipient | Rule::Purpose | Rule::Published | Rule::Table, _)), _) | (None, None) => {}
             }
         }
@@ -192,19 +206,22 @@ pub enum Rule {
     Table,
     /// Today is between its first and its last day, and its review is not overdue.
     InForce,
-    /// A case reference is given, where it requires one.
+    /// The session asks past consent only where the agreement lets it.
+    PassingOver,
+    /// A case reference is given, where the agreement or an override requires one.
     CaseReference,
-    /// A reason is given, where it requires one.
+    /// A reason is given, where the agreement requires one, and wherever consent is passed over.
     Reason,
 }
 
 impl Rule {
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Recipient,
         Self::Purpose,
         Self::Published,
         Self::Table,
         Self::InForce,
+        Self::PassingOver,
         Self::CaseReference,
         Self::Reason,
     ];
@@ -226,12 +243,17 @@ impl Rule {
                 format!("it does not share `{}`", request.table)
             }),
             Self::InForce => not_in_force(agreement, request.today),
-            Self::CaseReference => unless(!agreement.require.case_reference || given(&session.case_reference), &|| {
-                "it requires a case reference, and none is given".to_owned()
-            }),
-            Self::Reason => unless(!agreement.require.reason || given(&session.reason), &|| {
-                "it requires a reason, and none is given".to_owned()
-            }),
+            Self::PassingOver => not_passed_over(agreement, session, Utc::now()),
+            Self::CaseReference => {
+                let overrides = passed(agreement, session) == Some(&BeyondConsent::Override);
+                unless(!(agreement.require.case_reference || overrides) || given(&session.case_reference), &|| {
+                    "it requires a case reference, and none is given".to_owned()
+                })
+            }
+            Self::Reason => {
+                let required = agreement.require.reason || passed(agreement, session).is_some();
+                unless(!required || given(&session.reason), &|| "it requires a reason, and none is given".to_owned())
+            }
         }
     }
 }
@@ -249,6 +271,49 @@ pub struct Finding {
 pub struct Examined {
     pub agreement: Arc<Agreement>,
     pub findings: [Finding; Rule::ALL.len()],
+}
+
+/// How a session asks past the consent that an agreement requires.
+fn passed<'s>(agreement: &Agreement, session: &'s Session) -> Option<&'s BeyondConsent> {
+    session.beyond_consent.as_ref().filter(|_| agreement.consent != Consent::NotRequired)
+}
+
+/// Why an agreement does not let a session ask past consent, where it asks so.
+fn not_passed_over(agreement: &Agreement, session: &Session, now: DateTime<Utc>) -> Option<String> {
+    let nobody = |what: &str| Some(format!("it names nobody who may {what}"));
+    let may_not = |what: &str| Some(format!("it does not let role `{}` {what}", session.role));
+    match passed(agreement, session)? {
+        BeyondConsent::Override => match &agreement.statutory_override {
+            None => nobody("override it"),
+            Some(may) if !may.roles.contains(&session.role) => may_not("override it"),
+            Some(_) => None,
+        },
+        BeyondConsent::BreakGlass(broken) => match &agreement.break_glass {
+            None => nobody("break the glass"),
+            Some(may) if !may.roles.contains(&session.role) => may_not("break the glass"),
+            // A moment to come is no moment at which it was broken.
+            Some(_) if broken.at > now => Some("the glass has not been broken yet".to_owned()),
+            Some(may) if now > broken.at + Duration::hours(i64::from(may.hours)) => {
+                Some(format!("the glass was broken more than {} hours ago", may.hours))
+            }
+            Some(_) => None,
+        },
+    }
+}
+
+/// For an agreement whose rules hold.
+fn passed_over(agreement: &Agreement, session: &Session) -> Option<PassedOver> {
+    match passed(agreement, session)? {
+        BeyondConsent::Override => {
+            let may = agreement.statutory_override.as_ref()?;
+            Some(PassedOver::Override { gateway: may.gateway.clone() })
+        }
+        BeyondConsent::BreakGlass(broken) => {
+            let may = agreement.break_glass.as_ref()?;
+            let until = broken.at + Duration::hours(i64::from(may.hours));
+            Some(PassedOver::BreakGlass { id: broken.id.clone(), until })
+        }
+    }
 }
 
 fn not_in_force(agreement: &Agreement, today: NaiveDate) -> Option<String> {

@@ -13,8 +13,8 @@ use datafusion::functions_table::generate_series::GenerateSeriesTable;
 use datafusion::logical_expr::{Expr, LogicalPlan, TableScan};
 use wayleave_connector_api::{Scan, ScanReason, TableName, render_policy_conjuncts};
 
-use super::ReleasedTable;
 use super::output::apply_output_rules;
+use super::{PassedOver, ReleasedTable};
 use crate::error::Error;
 use crate::policy::files::Agreement;
 
@@ -42,6 +42,8 @@ pub struct Obligation {
     pub table: TableName,
     /// SQL conjuncts of the scan's own WHERE, in the agency's dialect.
     pub conjuncts: Vec<String>,
+    /// Expressions in which policy looks into registers to compute released values; they may stand anywhere over the scan.
+    pub guards: Vec<String>,
 }
 
 impl EnforcedPlan {
@@ -98,6 +100,11 @@ impl EnforcedPlan {
         self.released().map(|table| (table.agreement.id.clone(), Arc::clone(&table.agreement))).collect()
     }
 
+    /// The agreements whose consent is passed over, by id, and why.
+    pub fn passed_over(&self) -> BTreeMap<String, PassedOver> {
+        self.released().filter_map(|table| Some((table.agreement.id.clone(), table.passed_over.clone()?))).collect()
+    }
+
     /// What the SQL of every source must carry, computed from policy alone and not from the generated query.
     pub fn obligations(&self) -> Vec<Obligation> {
         let mut obligations = Vec::new();
@@ -111,16 +118,19 @@ impl EnforcedPlan {
                 keys: None,
                 reason: ScanReason::Released { agreement: table.agreement.id.clone() },
             };
+            let guarding = Scan { policy: table.guards.clone(), ..scan.clone() };
             obligations.push(Obligation {
                 agency: table.agency.name.clone(),
                 table: scan.table.clone(),
                 conjuncts: render_policy_conjuncts(table.agency.dialect(), &scan),
+                guards: render_policy_conjuncts(table.agency.dialect(), &guarding),
             });
             for set in table.elsewhere.iter().flat_map(|check| &check.sets) {
                 obligations.push(Obligation {
                     agency: set.agency.name.clone(),
                     table: set.scan.table.clone(),
                     conjuncts: render_policy_conjuncts(set.agency.dialect(), &set.scan),
+                    guards: Vec::new(),
                 });
             }
         }

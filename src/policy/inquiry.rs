@@ -124,9 +124,11 @@ impl Policy {
             inquiries.push(Inquiry::counting(&table.agency, kind, scan(vec![predicate.clone()])));
         }
         inquiries.push(Inquiry::counting(&table.agency, InquiryKind::RowsThatMeetAll, scan(table.policy.clone())));
-        if let Consent::Required { registers, .. } = &table.agreement.consent {
+        let share = table.agreement.share_of(&table.name);
+        let asked = share.filter(|_| table.passed_over.is_none());
+        if let (Consent::Required { registers, .. }, Some(share)) = (&table.agreement.consent, asked) {
             for name in registers {
-                let reading = self.reading(name, session).await?;
+                let reading = self.reading(name, session, share).await?;
                 let written = values(reading.register.subject.format.written(key));
                 let (entries, columns) = reading.entries(written.clone())?;
                 inquiries.push(listing(reading.agency, name, columns, entries));

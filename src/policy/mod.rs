@@ -15,7 +15,7 @@ mod pseudonym;
 mod released;
 
 pub use consent::{ElsewhereCheck, RegisterSet};
-pub use decide::{Clock, Entitlement, Examined, Finding, Policy, Rule};
+pub use decide::{Clock, Entitlement, Examined, Finding, PassedOver, Policy, Rule};
 pub use enforce::{EnforcedPlan, Obligation};
 pub use in_force::{PoliciesInForce, PolicySource, PolicyState};
 pub use inquiry::{Inquiry, InquiryKind, RegisterEntry};

@@ -24,9 +24,12 @@ pub struct Pseudonym {
 }
 
 impl Pseudonym {
-    pub fn new(key: PseudonymKey, agreement: &str, purpose: &str) -> Self {
+    pub fn new(key: PseudonymKey, agreement: &str, purpose: &str, version: u32) -> Self {
         // Lengths come first so that no two scopes can run together.
-        let scope = format!("{}:{agreement}{}:{purpose}", agreement.len(), purpose.len());
+        let mut scope = format!("{}:{agreement}{}:{purpose}", agreement.len(), purpose.len());
+        if version != 1 {
+            scope.extend(["version ", &version.to_string()]);
+        }
         Self { key, scope, signature: Signature::exact(vec![DataType::Utf8], Volatility::Immutable) }
     }
 
@@ -100,7 +103,11 @@ mod tests {
     use super::*;
 
     fn pseudonym(agreement: &str, purpose: &str) -> String {
-        Pseudonym::new(PseudonymKey::parse(&[7; 32]).unwrap(), agreement, purpose).of("9434765919").unwrap()
+        pseudonym_of_version(agreement, purpose, 1)
+    }
+
+    fn pseudonym_of_version(agreement: &str, purpose: &str, version: u32) -> String {
+        Pseudonym::new(PseudonymKey::parse(&[7; 32]).unwrap(), agreement, purpose, version).of("9434765919").unwrap()
     }
 
     #[test]
@@ -109,6 +116,8 @@ mod tests {
         assert_ne!(pseudonym("A", "planning"), pseudonym("B", "planning"));
         assert_ne!(pseudonym("A", "planning"), pseudonym("A", "research"));
         assert_ne!(pseudonym("A1", "x"), pseudonym("A", "1x"));
+        assert_ne!(pseudonym("A", "planning"), pseudonym_of_version("A", "planning", 2));
+        assert_ne!(pseudonym_of_version("A", "planning", 3), pseudonym_of_version("A", "planning", 2));
         assert_eq!(pseudonym("A", "planning").len(), 32);
     }
 
@@ -116,7 +125,7 @@ mod tests {
     fn the_key_is_never_shown() {
         let shown = format!(
             "{:?}",
-            Pseudonym::new(PseudonymKey::parse(b"secret-secret-secret-secret-1234").unwrap(), "A", "p")
+            Pseudonym::new(PseudonymKey::parse(b"secret-secret-secret-secret-1234").unwrap(), "A", "p", 1)
         );
         assert!(!shown.contains("secret") && !shown.contains("115"), "{shown}");
     }

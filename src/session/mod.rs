@@ -3,6 +3,8 @@
 //! In: what a surface knows of the asker (command-line flags, later logins and settings). Out: a [`Session`], which every
 //! stage takes as it is. A session never says what may be seen: that is policy's work.
 
+use chrono::{DateTime, Utc};
+
 use crate::error::Error;
 
 /// One asker with a declared purpose.
@@ -17,6 +19,32 @@ pub struct Session {
     pub case_reference: Option<String>,
     /// Why it is asked, in the asker's words.
     pub reason: Option<String>,
+    /// How the session asks past persons' own decisions, where it does.
+    pub beyond_consent: Option<BeyondConsent>,
+}
+
+/// How a session asks past persons' own decisions. Whether it may is policy's to say.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum BeyondConsent {
+    /// Under a statute that the agreement names.
+    Override,
+    /// In an emergency.
+    BreakGlass(BrokenGlass),
+}
+
+/// One emergency of one session.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BrokenGlass {
+    /// Names it in alerts, in the audit log and in its review.
+    pub id: String,
+    pub at: DateTime<Utc>,
+}
+
+impl BrokenGlass {
+    /// Breaks it now.
+    pub fn now() -> Self {
+        Self { id: uuid::Uuid::now_v7().to_string(), at: Utc::now() }
+    }
 }
 
 /// Who a session's asker is: user, organisation and role.
@@ -48,12 +76,26 @@ impl Identity {
 impl Session {
     pub fn new(identity: Identity, purpose: impl Into<String>) -> Self {
         let Identity { user, organisation, role } = identity;
-        Self { user, organisation, role, purpose: purpose.into(), case_reference: None, reason: None }
+        Self {
+            user,
+            organisation,
+            role,
+            purpose: purpose.into(),
+            case_reference: None,
+            reason: None,
+            beyond_consent: None,
+        }
     }
 
     #[must_use]
     pub fn with_case(mut self, case_reference: impl Into<String>) -> Self {
         self.case_reference = Some(case_reference.into());
+        self
+    }
+
+    #[must_use]
+    pub fn beyond_consent(mut self, how: BeyondConsent) -> Self {
+        self.beyond_consent = Some(how);
         self
     }
 

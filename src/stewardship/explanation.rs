@@ -130,7 +130,7 @@ impl PolicyExplanation {
     }
 
     fn released(&mut self, entitlement: &Entitlement, released: &ReleasedTable, examination: &Examination) {
-        let Entitlement { agreement, share } = entitlement;
+        let Entitlement { agreement, share, passed_over } = entitlement;
         self.visible = true;
         self.because = format!("agreement `{}` releases it", agreement.id);
         if let Some(column) = &self.column {
@@ -156,10 +156,11 @@ impl PolicyExplanation {
             true,
             share.rows.as_ref().map_or_else(|| "none: every row".to_owned(), |rows| format!("only rows where {rows}")),
         ));
-        self.release.push(reason("consent", true, words::consent(&agreement.consent)));
+        self.release.push(reason("consent", true, words::whole_consent(agreement)));
         self.release.push(reason("answers", true, words::answers(agreement.output.as_ref())));
         let Some(findings) = &examination.person else { return };
-        let person = person(agreement.consent.clone(), findings);
+        let consent = if passed_over.is_some() { Consent::NotRequired } else { agreement.consent.clone() };
+        let person = person(consent, findings);
         if self.visible {
             let failing = person.telling_failure();
             self.visible = failing.is_none();
@@ -246,6 +247,7 @@ fn rule_words(rule: Rule) -> &'static str {
         Rule::Published => "is no draft",
         Rule::Table => "shares the table",
         Rule::InForce => "is in force today",
+        Rule::PassingOver => "lets consent be passed over, where that is asked",
         Rule::CaseReference => "has its case reference",
         Rule::Reason => "has its reason",
     }

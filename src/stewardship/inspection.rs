@@ -15,7 +15,7 @@ use crate::diagnostic::nearest;
 use crate::engine::Engine;
 use crate::error::Error;
 use crate::names::QualifiedTable;
-use crate::policy::files::{Agreement, AgreementState, CodedColumn, Consent, PolicySet, Register};
+use crate::policy::files::{Agreement, AgreementState, CodedColumn, PolicySet};
 
 /// How long before its end an agreement is named.
 pub const DAYS_OF_NOTICE: u64 = 60;
@@ -130,6 +130,11 @@ pub async fn inspect(engine: &Engine) -> Inspection {
         findings.dates(agreement, on);
         findings.codes(set, agreement);
         findings.disclosures(agreement);
+        if agreement.break_glass.is_some() && !engine.tells_owners() {
+            let said = "its glass cannot be broken: the configuration has no `[alerts]`, so that nobody would be told";
+            let hint = "write `[alerts]`, then `directory = \"alerts\"` or `command = [\"…\"]`";
+            findings.warning(format!("agreement {}", agreement.id), said.to_owned(), hint);
+        }
     }
     findings.catalog(engine, set, &reached).await;
     findings.registers(engine, set, &reached).await;
@@ -207,8 +212,7 @@ impl Findings {
 
     /// Registers with codes of their own, which lack this agreement's.
     fn codes(&mut self, set: &PolicySet, agreement: &Agreement) {
-        let Consent::Required { registers, .. } = &agreement.consent else { return };
-        for register in registers.iter().filter_map(|name| set.registers.get(name)) {
+        for register in agreement.registers().filter_map(|name| set.registers.get(name)) {
             let lacks = |column: &Option<CodedColumn>, code: &str| {
                 column.as_ref().is_some_and(|column| !column.codes.is_empty() && !column.codes.contains_key(code))
             };
@@ -221,6 +225,13 @@ impl Findings {
                     missing.push(format!("recipient `{}`", recipient.organisation));
                 }
             }
+            let classes: BTreeSet<&String> = agreement.shares.iter().filter_map(|share| share.class.as_ref()).collect();
+            missing.extend(
+                classes
+                    .into_iter()
+                    .filter(|class| lacks(&register.class, class))
+                    .map(|class| format!("class `{class}`")),
+            );
             for what in missing {
                 let said = format!("register `{}` has codes for others, and none for {what}", register.name);
                 let hint = "entries count only where they hold that very word or `*`: add the register's codes";
@@ -311,7 +322,7 @@ impl Findings {
             let users: Vec<&str> = set
                 .agreements
                 .iter()
-                .filter(|agreement| matches!(&agreement.consent, Consent::Required { registers, .. } if registers.contains(&register.name)))
+                .filter(|agreement| agreement.registers().any(|name| *name == register.name))
                 .map(|agreement| agreement.id.as_str())
                 .collect();
             if users.is_empty() {
@@ -325,7 +336,7 @@ impl Findings {
             }
             match agency.table(&register.table.table_name()).await {
                 Ok(Some(table)) => {
-                    for column in columns_of(register).filter(|column| table.column(column).is_none()) {
+                    for column in register.columns().filter(|column| table.column(column).is_none()) {
                         let said = format!("`{}` has no column `{column}`", register.table);
                         self.error(about.clone(), said, &refused(&users));
                     }
@@ -352,11 +363,4 @@ impl Findings {
 
 fn refused(users: &[&str]) -> String {
     if users.is_empty() { String::new() } else { format!("refused until it can be read: {}", users.join(", ")) }
-}
-
-fn columns_of(register: &Register) -> impl Iterator<Item = &String> {
-    let coded = [&register.purpose, &register.recipient].into_iter().flatten().map(|column| &column.column);
-    let dates = [&register.from, &register.until].into_iter().flatten();
-    let decision = register.decision.iter().map(|decision| &decision.column);
-    std::iter::once(&register.subject.column).chain(coded).chain(dates).chain(decision)
 }

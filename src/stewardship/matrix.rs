@@ -170,7 +170,7 @@ fn columns<'a>(
         column: column.clone(),
         seen_as: words::seen_as(share.masks.get(column)),
         rows: share.rows.clone(),
-        consent: words::consent(&agreement.consent),
+        consent: words::whole_consent(agreement),
         requires: (!requires.is_empty()).then(|| requires.clone()),
         answers: words::answers(agreement.output.as_ref()),
     })

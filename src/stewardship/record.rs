@@ -213,7 +213,7 @@ fn activity(set: &PolicySet, agreement: &Agreement, on: NaiveDate) -> Activity {
         recipients: words::recipients(agreement),
         sources,
         tables: tables.collect(),
-        consent: words::consent(&agreement.consent),
+        consent: words::whole_consent(agreement),
         consent_required: agreement.consent != Consent::NotRequired,
         registers,
         requires: (!requires.is_empty()).then_some(requires),

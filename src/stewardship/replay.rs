@@ -118,6 +118,7 @@ pub async fn replay(before: &Engine, after: &Engine, asked: &[AskedQuery]) -> Re
             purpose: query.purpose.clone(),
             case_reference: query.case_reference.clone(),
             reason: query.reason.clone(),
+            beyond_consent: None,
         };
         let who = format!("{} of {}", query.role, query.organisation);
         for engine in [before, after] {

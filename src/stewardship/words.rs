@@ -3,7 +3,7 @@
 use wayleave_connector_api::KeyDisclosure;
 
 use crate::policy::files::{
-    Agreement, AgreementState, CodedColumn, Consent, ConsentMode, Decision, MaskRule, OutputRule, Register,
+    Agreement, AgreementState, CodedColumn, Consent, ConsentMode, Decision, Giver, MaskRule, OutputRule, Register,
     RegisterKind, Require, Share,
 };
 
@@ -18,7 +18,40 @@ pub(super) fn seen_as(mask: Option<&MaskRule>) -> String {
         Some(MaskRule::LastCharacters(1)) => "last character only".to_owned(),
         Some(MaskRule::LastCharacters(count)) => format!("last {count} characters only"),
         Some(MaskRule::Pseudonym) => "pseudonym".to_owned(),
+        Some(MaskRule::When { when, mask }) => format!("{} unless `{when}` is false", seen_as(Some(mask))),
     }
+}
+
+/// Who may pass over consent; nothing where nobody may.
+pub(super) fn passing_over(agreement: &Agreement) -> Vec<String> {
+    let by_override = agreement.statutory_override.iter().map(|may| {
+        format!("{} may override consent under {}, with a case and a reason", may.roles.join(", "), may.gateway)
+    });
+    let in_emergencies = agreement.break_glass.iter().map(|may| {
+        let hours = if may.hours == 1 { "hour" } else { "hours" };
+        format!(
+            "{} may break the glass for {} {hours}, with a reason: {} is told, and it is reviewed",
+            may.roles.join(", "),
+            may.hours,
+            agreement.owner
+        )
+    });
+    by_override.chain(in_emergencies).collect()
+}
+
+/// Consent, who may pass over it, and whose keys are not released.
+pub(super) fn whole_consent(agreement: &Agreement) -> String {
+    let lists = (!agreement.do_not_link.is_empty())
+        .then(|| format!("keys of persons in {} are withheld", agreement.do_not_link.join(", ")));
+    std::iter::once(consent(&agreement.consent))
+        .chain(passing_over(agreement))
+        .chain(lists)
+        .chain(
+            (!agreement.record_dissent.is_empty())
+                .then(|| format!("dissent in {} is told", agreement.record_dissent.join(", "))),
+        )
+        .collect::<Vec<_>>()
+        .join("; ")
 }
 
 pub(super) fn consent(consent: &Consent) -> String {
@@ -114,13 +147,38 @@ pub(super) fn register(register: &Register) -> String {
         (None, Some(until)) => format!("in force until `{until}`"),
         (Some(from), Some(until)) => format!("in force from `{from}` until `{until}`"),
     };
-    format!(
+    let mut text = format!(
         "{kind}; persons by `{}` ({}); {}; {}; {period}",
         register.subject.column,
         register.subject.format.scheme.name(),
         coded("purpose", &register.purpose),
         coded("recipient", &register.recipient),
-    )
+    );
+    if register.class.is_some() {
+        text.extend(["; ", &coded("class of data", &register.class)]);
+    }
+    if let Some(records) = &register.records {
+        let until = records.until.as_ref().map(|until| format!(" until `{until}`")).unwrap_or_default();
+        text.push_str(&format!("; for records dated from `{}`{until}", records.from));
+    }
+    if let Some(given_by) = &register.given_by {
+        let one = |(giver, codes): (&Giver, &Vec<String>)| format!("{} = {}", giver_word(*giver), codes.join(" or "));
+        let givers: Vec<String> = given_by.codes.iter().map(one).collect();
+        text.push_str(&format!("; `{}` names who decided ({})", given_by.column, givers.join("; ")));
+    }
+    if let Some(child) = &register.child {
+        text.push_str(&format!("; a parent decides until the age of {} by `{}`", child.decides_from, child.born));
+    }
+    text
+}
+
+fn giver_word(giver: Giver) -> &'static str {
+    match giver {
+        Giver::Person => "the person",
+        Giver::Parent => "a parent",
+        Giver::Attorney => "an attorney",
+        Giver::BestInterests => "best interests",
+    }
 }
 
 pub(super) fn listed(texts: &[String]) -> String {

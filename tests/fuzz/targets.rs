@@ -8,9 +8,9 @@ use chrono::NaiveDate;
 use wayleave::catalog::Agencies;
 use wayleave::config::Config;
 use wayleave::names::QualifiedTable;
-use wayleave::policy::files::{AgreementState, PolicySet};
+use wayleave::policy::files::{AgreementState, PolicySet, Share};
 use wayleave::policy::{Clock, Policy};
-use wayleave::session::{Identity, Session};
+use wayleave::session::{BeyondConsent, BrokenGlass, Identity, Session};
 use wayleave::stewardship::CaseFile;
 
 pub const REGISTERS: &str = "[register.r]\ntable = \"a.main.consents\"\nkind = \"dissent\"\nsubject = { column = \"k\", \
@@ -47,6 +47,12 @@ pub fn parse(input: &[u8]) {
     let _ = Config::parse(&text, Path::new("/nonexistent/wayleave.toml")).map_err(|found| found.to_string());
 }
 
+/// Consent asked, overridden, and passed over in an emergency.
+fn ways(share: &Share) -> [(&Share, Option<BeyondConsent>); 3] {
+    let broken = BeyondConsent::BreakGlass(BrokenGlass::now());
+    [None, Some(BeyondConsent::Override), Some(broken)].map(|way| (share, way))
+}
+
 /// Asks a set for every table that it shares, as each of its recipients.
 fn ask(set: PolicySet) {
     let policy = Policy::new(set, Agencies::default(), None, Clock::Fixed(today()));
@@ -60,8 +66,10 @@ fn ask(set: PolicySet) {
                     purpose: agreement.basis.purpose.clone(),
                     case_reference: Some("c".to_owned()),
                     reason: Some("r".to_owned()),
+                    beyond_consent: None,
                 };
-                for share in &agreement.shares {
+                for (share, beyond_consent) in agreement.shares.iter().flat_map(|share| ways(share)) {
+                    let session = Session { beyond_consent, ..session.clone() };
                     let released = policy.entitlement(&session, &share.table);
                     let _ = policy.examine(&session, &share.table);
                     if let Ok(entitlement) = released {
@@ -69,6 +77,7 @@ fn ask(set: PolicySet) {
                         assert_eq!(answering.state(today()), AgreementState::InForce);
                         assert!(answering.names(&session.organisation, &session.role));
                         assert_eq!(answering.basis.purpose, session.purpose);
+                        assert!(entitlement.passed_over.is_none() || session.beyond_consent.is_some());
                     }
                 }
             }

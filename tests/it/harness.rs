@@ -19,7 +19,7 @@ use wayleave::engine::{Answer, Engine, FragmentReport};
 use wayleave::error::Error;
 use wayleave::federate::PushdownLevel;
 use wayleave::policy::Clock;
-use wayleave::session::{Identity, Session};
+use wayleave::session::{BeyondConsent, BrokenGlass, Identity, Session};
 use wayleave_connector_testkit::{MariadbServer, PostgresServer};
 use wayleave_tds_server::{Options, Server as TdsServer};
 
@@ -110,7 +110,9 @@ impl World {
         let directory = tempfile::Builder::new().prefix("wayleave-world-").tempdir().unwrap();
         let root = directory.path();
         copy_directory(&seed_directory().join("policies"), &root.join("policies"));
-        std::fs::create_dir(root.join("audit")).unwrap();
+        for directory in ["audit", "alerts"] {
+            std::fs::create_dir(root.join(directory)).unwrap();
+        }
         std::fs::write(root.join("pseudonym.key"), "a key of the tests, and of nothing else").unwrap();
         let databases = match backend {
             Backend::Sqlite => Databases::Files(seed_files(root)),
@@ -246,6 +248,11 @@ pub fn sessions() -> BTreeMap<String, Session> {
         let mut session = Session::new(identity, field("purpose").unwrap());
         session.case_reference = field("case");
         session.reason = field("reason");
+        session.beyond_consent = field("beyond_consent").map(|how| match how.as_str() {
+            "override" => BeyondConsent::Override,
+            "break-glass" => BeyondConsent::BreakGlass(BrokenGlass::now()),
+            other => panic!("`{other}` is no way past consent"),
+        });
         (name, session)
     };
     table.into_iter().map(session).collect()

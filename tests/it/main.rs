@@ -13,6 +13,7 @@
 
 mod adversarial;
 mod architecture;
+mod break_glass;
 mod certificate;
 mod clock;
 mod differential;
@@ -33,4 +34,5 @@ mod replay;
 mod slt;
 mod stewardship;
 mod tpch;
+mod truth_table;
 mod withdrawal;

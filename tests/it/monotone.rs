@@ -101,7 +101,9 @@ impl Small {
              scheme = \"nhs-number\" }\npurpose = { column = \"purpose\" }\nrecipient = { column = \"recipient\" }\ndecision = \
              { column = \"status\", permit = [\"granted\"], deny = [\"refused\"] }\nfrom = \"since\"\nuntil = \"until\"\n",
         );
-        std::fs::create_dir(root.join("audit")).unwrap();
+        for directory in ["audit", "alerts"] {
+            std::fs::create_dir(root.join(directory)).unwrap();
+        }
         write("pseudonym.key", "a key of the tests, and of nothing else");
         write(
             "wayleave.toml",

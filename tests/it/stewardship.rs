@@ -200,3 +200,31 @@ async fn an_inspection_goes_on_past_a_dead_agency() {
     assert!(errors.iter().any(|error| error.starts_with("register shared-care: its agency")), "{errors:#?}");
     assert!(!said(&inspection, Severity::Note).is_empty());
 }
+
+#[tokio::test]
+async fn an_inspection_finds_emergencies_of_which_nobody_could_be_told() {
+    let world = World::with_policies(Backend::Sqlite, |policies| {
+        let file = policies.parent().unwrap().join("wayleave.toml");
+        let text = std::fs::read_to_string(&file).unwrap().replace("[alerts]\ndirectory = \"alerts\"\n", "");
+        std::fs::write(&file, text).unwrap();
+    })
+    .await;
+    let warnings = said(&inspect(&world.engine).await, Severity::Warning);
+    assert!(warnings.iter().any(|warning| warning.contains("TEST-CARE: its glass cannot be broken")), "{warnings:?}");
+    let fitting = said(&inspect(&World::new(Backend::Sqlite).await.engine).await, Severity::Warning);
+    assert!(!fitting.iter().any(|warning| warning.contains("its glass")), "{fitting:?}");
+}
+
+#[tokio::test]
+async fn an_inspection_looks_for_every_column_that_a_register_names() {
+    let world = World::new(Backend::Sqlite).await;
+    for column in ["data_class", "given_by", "born", "records_from", "records_until"] {
+        let sql = format!("ALTER TABLE care_decisions RENAME COLUMN {column} TO was_{column}");
+        world.agency_execute("health", &sql).await;
+    }
+    let errors = said(&inspect(&world.reopen().await.unwrap()).await, Severity::Error);
+    for column in ["data_class", "given_by", "born", "records_from", "records_until"] {
+        let wanted = format!("register care-decisions: `health.main.care_decisions` has no column `{column}`");
+        assert!(errors.contains(&wanted), "{wanted}: {errors:#?}");
+    }
+}

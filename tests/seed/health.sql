@@ -155,3 +155,99 @@ INSERT INTO main.consents VALUES
     (40, '901 000 1016', 'direct_care', 'OTHER', 'refused', '2026-01-01', NULL);
 
 CREATE INDEX consents_by_number ON consents (nhs_number);
+
+-- Decisions class by class, about records of certain dates, by those who may decide, and the notes that they are about.
+CREATE TABLE main.care_decisions (
+    decision_id INTEGER PRIMARY KEY,
+    nhs_number TEXT,
+    purpose TEXT,
+    data_class TEXT,
+    status TEXT,
+    given_by TEXT,
+    born DATE,
+    valid_from DATE,
+    records_from DATE,
+    records_until DATE
+);
+
+INSERT INTO main.care_decisions VALUES
+    (1, '901 000 1016', '*', 'mental-health', 'granted', 'patient', '1940-01-31', '2026-01-01', '2020-01-01', NULL),
+    -- Two of four notes are of the dates that are permitted.
+    (2, '902 000 0020', '*', 'mental-health', 'granted', 'patient', '1941-02-28', '2026-01-01', '2026-01-01', '2026-03-31'),
+    -- Of a neighbour, who may not decide: a permission is none, a refusal is one.
+    (3, '903 000 0031', '*', 'mental-health', 'granted', 'neighbour', '1942-03-01', '2026-01-01', '2020-01-01', NULL),
+    (4, '909 000 0097', '*', 'mental-health', 'refused', 'neighbour', '1948-08-08', '2026-01-01', '2020-01-01', NULL),
+    -- A parent decides until the day on which the child is 16.
+    (5, '904 000 0042', '*', 'mental-health', 'granted', 'parent', '2012-01-01', '2026-01-01', '2020-01-01', NULL),
+    (6, '905 000 0053', '*', 'mental-health', 'granted', 'parent', '2010-06-01', '2026-01-01', '2020-01-01', NULL),
+    (7, '906 000 0064', '*', 'mental-health', 'granted', 'parent', '2010-06-02', '2026-01-01', '2020-01-01', NULL),
+    (8, '907 000 0075', '*', 'mental-health', 'refused', 'parent', '2010-06-01', '2026-01-01', '2020-01-01', NULL),
+    (9, '908 000 0086', '*', 'mental-health', 'refused', 'parent', NULL, '2026-01-01', '2020-01-01', NULL),
+    -- A decision about the class outranks one about every class.
+    (10, '910 000 0108', '*', '*', 'granted', 'patient', '1949-09-09', '2026-01-01', '2020-01-01', NULL),
+    (11, '910 000 0108', '*', 'mental-health', 'refused', 'patient', '1949-09-09', '2026-01-01', '2020-01-01', NULL),
+    (12, '911 000 0119', '*', '*', 'refused', 'patient', '1950-10-10', '2026-01-01', '2020-01-01', NULL),
+    (13, '911 000 0119', '*', 'mental-health', 'granted', 'patient', '1950-10-10', '2026-01-01', '2020-01-01', NULL),
+    -- Refused for older records, permitted for newer ones, at equal rank.
+    (14, '912 000 1126', '*', 'mental-health', 'refused', 'patient', '1951-11-11', '2026-01-01', '2000-01-01', '2025-12-31'),
+    (15, '912 000 1126', '*', 'mental-health', 'granted', 'patient', '1951-11-11', '2026-01-01', '2026-01-01', NULL),
+    -- A note without a date: no permission covers it, every refusal does.
+    (16, '913 000 0130', '*', 'mental-health', 'granted', 'patient', '1952-12-12', '2026-01-01', '2000-01-01', NULL),
+    (17, '914 000 0141', '*', 'mental-health', 'refused', 'patient', '1953-01-13', '2026-01-01', '2000-01-01', '2000-12-31'),
+    -- On the list of those whose records are not to be linked.
+    (18, '915 000 0152', '*', 'mental-health', 'granted', 'patient', '1954-02-14', '2026-01-01', '2000-01-01', NULL),
+    -- Decisions that do not say for which records.
+    (19, '916 000 0163', '*', 'mental-health', 'granted', 'patient', '1955-03-15', '2026-01-01', NULL, NULL),
+    (20, '917 000 0174', '*', 'mental-health', 'refused', 'patient', '1956-04-16', '2026-01-01', NULL, NULL),
+    -- About another class.
+    (21, '918 000 0185', '*', 'physical', 'granted', 'patient', '1957-05-17', '2026-01-01', '2000-01-01', NULL),
+    (22, '919 000 0196', '*', 'mental-health', 'granted', 'lpa', '1958-06-18', '2026-01-01', '2000-01-01', NULL),
+    -- Of three codes, two outrank one: general but for the purpose and the class, against the class alone.
+    (23, '921 000 0218', '*', 'mental-health', 'refused', 'patient', '1960-08-20', '2026-01-01', '2000-01-01', NULL),
+    (24, '921 000 0218', 'review', 'mental-health', 'granted', 'patient', '1960-08-20', '2026-01-01', '2000-01-01', NULL),
+    -- The more special permission is about other records, so that the refusal stands.
+    (25, '922 000 0229', '*', 'mental-health', 'refused', 'patient', '1961-09-21', '2026-01-01', '2000-01-01', NULL),
+    (26, '922 000 0229', 'review', 'mental-health', 'granted', 'patient', '1961-09-21', '2026-01-01', '2000-01-01', '2020-12-31');
+
+CREATE TABLE main.care_notes (
+    note_id INTEGER PRIMARY KEY,
+    nhs_number TEXT,
+    happened_on DATE,
+    at_risk BOOLEAN,
+    place TEXT,
+    phone TEXT
+);
+
+INSERT INTO main.care_notes VALUES
+    (1, '901 000 1016', '2026-01-10', FALSE, 'Ward 1', '01803 111222'),
+    (2, '902 000 0020', '2026-01-01', TRUE, 'Refuge', '01803 222333'),
+    (3, '902 000 0020', '2026-03-31', FALSE, 'Ward 2', '01803 222334'),
+    (4, '902 000 0020', '2026-04-01', FALSE, 'Ward 2', NULL),
+    (5, '902 000 0020', '2025-12-31', FALSE, 'Ward 2', NULL),
+    (6, '903 000 0031', '2026-01-10', FALSE, 'Ward 3', NULL),
+    (7, '904 000 0042', '2026-01-10', NULL, 'Nobody knows', '01803 444555'),
+    (8, '905 000 0053', '2026-01-10', FALSE, 'Ward 5', NULL),
+    (9, '906 000 0064', '2026-01-10', FALSE, 'Ward 6', NULL),
+    (10, '907 000 0075', '2026-01-10', FALSE, 'Ward 7', NULL),
+    (11, '908 000 0086', '2026-01-10', FALSE, 'Ward 8', NULL),
+    (12, '909 000 0097', '2026-01-10', FALSE, 'Ward 9', NULL),
+    (13, '910 000 0108', '2026-01-10', FALSE, 'Ward 10', NULL),
+    (14, '911 000 0119', '2026-01-10', FALSE, 'Ward 11', NULL),
+    (15, '912 000 1126', '2025-06-01', FALSE, 'Ward 12', NULL),
+    (16, '912 000 1126', '2026-02-01', FALSE, 'Ward 12', NULL),
+    (17, '913 000 0130', NULL, FALSE, 'Ward 13', NULL),
+    (18, '914 000 0141', NULL, FALSE, 'Ward 14', NULL),
+    (19, '915 000 0152', '2026-01-10', FALSE, 'Ward 15', NULL),
+    (20, '916 000 0163', '2026-01-10', FALSE, 'Ward 16', NULL),
+    (21, '917 000 0174', '2026-01-10', FALSE, 'Ward 17', NULL),
+    (22, '918 000 0185', '2026-01-10', FALSE, 'Ward 18', NULL),
+    (23, '919 000 0196', '2026-01-10', FALSE, 'Ward 19', NULL),
+    (24, '920 000 0207', '2026-01-10', FALSE, 'Ward 20', NULL),
+    (25, '921 000 0218', '2026-01-10', FALSE, 'Ward 21', NULL),
+    (26, '922 000 0229', '2026-01-10', FALSE, 'Ward 22', NULL),
+    -- Nobody's number.
+    (27, NULL, '2026-01-10', FALSE, 'Ward 23', NULL);
+
+CREATE TABLE main.adopted (nhs_number TEXT);
+
+INSERT INTO main.adopted VALUES ('915 000 0152');

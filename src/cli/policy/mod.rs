@@ -13,7 +13,7 @@ mod record;
 mod schema;
 mod sign;
 mod test;
-mod text;
+pub(super) mod text;
 
 use std::path::{Path, PathBuf};
 

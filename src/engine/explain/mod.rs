@@ -23,6 +23,7 @@ use wayleave_connector_api::{Audience, KeyDisclosure};
 
 use super::answer::{Notice, agreements_of};
 use crate::federate::{self, PlannedFragment, QueryRun};
+use crate::policy::PassedOver;
 use crate::policy::files::{Agreement, Consent, Decision};
 use counted::Chains;
 use expression::without_made_up_names;
@@ -48,6 +49,8 @@ pub(super) struct QueryPlan {
     /// What no agency could do.
     pub kept: Vec<federate::Kept>,
     pub agreements: BTreeMap<String, Arc<Agreement>>,
+    /// Of these, the ones whose consent is not asked.
+    pub passed_over: BTreeMap<String, PassedOver>,
     /// Of the whole set under which it was planned.
     pub policy_hash: String,
     pub notices: Vec<Notice>,
@@ -386,7 +389,11 @@ impl QueryPlan {
             shared_with: fragment.agencies().into_iter().skip(1).collect(),
             role,
             tables: tables.into_iter().collect(),
-            consent: agreements.iter().filter_map(|id| self.agreements.get(id)).map(|a| consent(a)).collect(),
+            consent: agreements
+                .iter()
+                .filter_map(|id| self.agreements.get(id))
+                .map(|agreement| consent(agreement, self.passed_over.get(&agreement.id)))
+                .collect(),
             agreements,
             keys_from: fragment
                 .keys_from
@@ -441,8 +448,12 @@ fn kept_here(kept: &federate::Kept, glossary: &Glossary) -> Kept {
     Kept { agency: kept.agency.clone(), what: without_made_up_names(&kept.what, glossary), why: kept.why.clone() }
 }
 
-fn consent(agreement: &Agreement) -> ConsentPlan {
+fn consent(agreement: &Agreement, passed_over: Option<&PassedOver>) -> ConsentPlan {
     let (registers, rule) = match &agreement.consent {
+        Consent::Required { .. } if let Some(passed_over) = passed_over => match passed_over {
+            PassedOver::Override { .. } => (Vec::new(), "consent is overridden"),
+            PassedOver::BreakGlass { .. } => (Vec::new(), "the glass is broken: consent is not asked"),
+        },
         Consent::NotRequired => (Vec::new(), "consent is not required"),
         Consent::Required { registers, no_information: Decision::Permit, .. } => {
             (registers.clone(), "persons who refused are withheld")

@@ -22,9 +22,19 @@ pub struct Agreement {
     pub review_by: NaiveDate,
     /// A draft releases nothing, and may overlap with others.
     pub draft: bool,
+    /// Pseudonyms of another version are others.
+    pub pseudonym_version: u32,
     pub basis: Basis,
     pub recipients: Vec<Recipient>,
     pub consent: Consent,
+    /// Registers of persons whose keys are not released.
+    pub do_not_link: Vec<String>,
+    /// Registers whose refusals are told beside a row, not withheld by; there where some share says `dissent_as`.
+    pub record_dissent: Vec<String>,
+    /// There only where consent is required.
+    pub statutory_override: Option<Override>,
+    /// There only where consent is required.
+    pub break_glass: Option<BreakGlass>,
     pub shares: Vec<Share>,
     pub require: Require,
     pub output: Option<OutputRule>,
@@ -40,6 +50,15 @@ impl Agreement {
             recipient.organisation == organisation && recipient.roles.iter().any(|known| known == role)
         };
         self.recipients.iter().any(named)
+    }
+
+    /// Every register that it asks, by name.
+    pub fn registers(&self) -> impl Iterator<Item = &String> {
+        let of_consent = match &self.consent {
+            Consent::NotRequired => &[][..],
+            Consent::Required { registers, .. } => registers,
+        };
+        of_consent.iter().chain(&self.do_not_link).chain(&self.record_dissent)
     }
 
     pub fn share_of(&self, table: &QualifiedTable) -> Option<&Share> {
@@ -119,6 +138,23 @@ pub enum Decision {
     Deny,
 }
 
+/// Who may pass over consent under a statute, with a case and a reason.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Override {
+    /// At least one, each some recipient's.
+    pub roles: Vec<String>,
+    pub gateway: String,
+}
+
+/// Who may pass over consent in an emergency, with a reason.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BreakGlass {
+    /// At least one, each some recipient's.
+    pub roles: Vec<String>,
+    /// How long a session may, from when it says so.
+    pub hours: u32,
+}
+
 /// One table that the agreement shares.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Share {
@@ -129,6 +165,12 @@ pub struct Share {
     pub masks: BTreeMap<String, MaskRule>,
     /// A predicate over the table's own columns, as SQL text.
     pub rows: Option<String>,
+    /// The class of data that it holds, for registers that decide class by class.
+    pub class: Option<String>,
+    /// The column of each row's own date, for registers that decide by the dates of records.
+    pub dated_by: Option<String>,
+    /// A column of true and false that is added: whether the person has refused in a register of `record_dissent`.
+    pub dissent_as: Option<String>,
     /// Agencies that may be sent this table's keys, and as what.
     pub disclose_keys_to: BTreeMap<String, KeyDisclosure>,
     /// Agencies whose tables may be joined with this one's rows inside one server, where both are kept in the same.
@@ -149,6 +191,12 @@ pub enum MaskRule {
     LastCharacters(u32),
     /// A keyed one-way form, joinable inside one purpose.
     Pseudonym,
+    /// Only where a predicate over the table's own columns, as SQL text, is true or unknown. The mask is one that keeps the
+    /// column's type.
+    When {
+        when: String,
+        mask: Box<MaskRule>,
+    },
 }
 
 /// What a session must give before a query runs.

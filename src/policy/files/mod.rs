@@ -9,14 +9,17 @@ mod purposes;
 mod read;
 mod register;
 mod set;
+mod share;
 mod signature;
 
 pub use agreement::{
-    Agreement, AgreementState, Basis, Consent, ConsentMode, Decision, MaskRule, MinimumPersons, OutputRule, Recipient,
-    Require, Share,
+    Agreement, AgreementState, Basis, BreakGlass, Consent, ConsentMode, Decision, MaskRule, MinimumPersons, OutputRule,
+    Override, Recipient, Require, Share,
 };
 pub use purposes::Purpose;
-pub use register::{CodedColumn, DecisionColumn, Register, RegisterKind, SubjectColumn};
+pub use register::{
+    Child, CodedColumn, DecisionColumn, GivenBy, Giver, RecordDates, Register, RegisterKind, SubjectColumn,
+};
 pub use set::PolicySet;
 pub use signature::{SIGNATURES, Signature, SigningKey, read_signatures, write_signatures};
 

@@ -1,16 +1,16 @@
 //! Reading one agreement file.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::path::Path;
 
-use wayleave_connector_api::KeyDisclosure;
-
 use super::agreement::{
-    Agreement, Basis, Consent, ConsentMode, Decision, MaskRule, MinimumPersons, OutputRule, Recipient, Require, Share,
+    Agreement, Basis, BreakGlass, Consent, ConsentMode, Decision, MinimumPersons, OutputRule, Override, Recipient,
+    Require, Share,
 };
+use super::share::{SHARE_KEYS, read_shares};
 use crate::diagnostic::document::{Document, Entry, Key, Table};
 use crate::diagnostic::schema::{FileKind, Rule, Shape, Then, Value, words};
-use crate::diagnostic::{Diagnostic, Located, Place, quoted};
+use crate::diagnostic::{Diagnostic, Located, Place};
 use crate::names::QualifiedTable;
 
 pub(super) const AGREEMENT_FILE: FileKind = FileKind {
@@ -38,6 +38,15 @@ pub(super) const ROOT_KEYS: &[Key] = &[
         .says("What the person's own decision counts for.")
         .of(Shape::Section(CONSENT_KEYS, CONSENT_RULES))
         .required(),
+    Key::new("override", "[override]\nroles = [\"safeguarding-lead\"]\ngateway = \"Children Act 1989, section 47\"")
+        .says("Who may pass over consent under a statute, where a session says so, with its case and its reason.")
+        .of(Shape::Section(OVERRIDE_KEYS, &[])),
+    Key::new("break_glass", "[break_glass]\nroles = [\"duty-doctor\"]\nhours = 4")
+        .says(
+            "Who may pass over consent in an emergency, where a session says so, with its reason: the owner is told at \
+             once, and each use stays open until it is reviewed.",
+        )
+        .of(Shape::Section(BREAK_GLASS_KEYS, &[])),
     Key::new("share", "[[share]]\ntable = \"health.public.patients\"\ncolumns = [\"nhs_number\", \"name\"]")
         .says("The tables that are shared, one entry each.")
         .of(Shape::Sections { least: 1, keys: SHARE_KEYS, rules: &[] })
@@ -73,6 +82,9 @@ pub(super) const AGREEMENT_KEYS: &[Key] = &[
         )
         .of(Shape::Date)
         .required(),
+    Key::new("pseudonym_version", "pseudonym_version = 2")
+        .says("Another number makes other pseudonyms of the same persons. It is 1 unless said.")
+        .of(Shape::Number { least: 1, most: Some(MOST) }),
     Key::new("draft", "draft = true")
         .says("A draft releases nothing, and may overlap with other agreements. It is no draft unless said.")
         .of(Shape::Flag),
@@ -110,6 +122,35 @@ pub(super) const CONSENT_KEYS: &[Key] = &[
     Key::new("no_information", "no_information = \"permit\"")
         .says("What happens to a person of whom no register knows anything. It must be said.")
         .of(Shape::OneOf(|| words(&DECISIONS))),
+    Key::new("do_not_link", "do_not_link = [\"adopted\"]")
+        .says(
+            "Registers of the kind dissent, each of whose rows names a person whose key is not released, so that their \
+             records cannot be linked, such as those from before and after an adoption. They hold in every mode.",
+        )
+        .of(Shape::Texts { least: 1 }),
+    Key::new("record_dissent", "record_dissent = [\"shared-care\"]")
+        .says(
+            "Registers whose refusals are told beside each row, in the column that a share names by `dissent_as`: where a \
+             statute stands above consent, whoever acts under it knows and records that the person dissents.",
+        )
+        .of(Shape::Texts { least: 1 }),
+];
+pub(super) const OVERRIDE_KEYS: &[Key] = &[
+    Key::new("roles", "roles = [\"safeguarding-lead\"]")
+        .says("The recipients' roles that may.")
+        .of(Shape::Texts { least: 1 })
+        .required(),
+    Key::new("gateway", "gateway = \"Children Act 1989, section 47\"").says("The statute that allows it.").required(),
+];
+pub(super) const BREAK_GLASS_KEYS: &[Key] = &[
+    Key::new("roles", "roles = [\"duty-doctor\"]")
+        .says("The recipients' roles that may.")
+        .of(Shape::Texts { least: 1 })
+        .required(),
+    Key::new("hours", "hours = 4")
+        .says("How long one session may, from when it says so.")
+        .of(Shape::Number { least: 1, most: Some(LONGEST_HOURS) })
+        .required(),
 ];
 const CONSENT_RULES: &[Rule] = &[
     Rule::Where("mode", &[Value::Word("not-required")], Then::Forbids(&["registers", "no_information"])),
@@ -119,49 +160,6 @@ const CONSENT_RULES: &[Rule] = &[
         Then::Needs(&["registers", "no_information"]),
     ),
     Rule::Where("mode", &[Value::Word("opt-in")], Then::Says("no_information", Value::Word("deny"))),
-];
-pub(super) const SHARE_KEYS: &[Key] = &[
-    Key::new("table", "table = \"health.public.patients\"")
-        .says("agency.schema.table; a part that holds a dot in double quotes.")
-        .of(TABLE_NAME)
-        .required(),
-    Key::new("columns", "columns = [\"nhs_number\", \"name\"]")
-        .says("The columns that are released. Nothing else of the table is.")
-        .of(Shape::SomeNames { never: "*" })
-        .required(),
-    Key::new("mask", "mask.postcode = \"outward\"")
-        .says(
-            "What takes the place of a released column's values. null: nothing. outward: the first half of a postcode. \
-             year: the year of a date. pseudonym: a keyed one-way form, joinable inside one purpose.",
-        )
-        .of(Shape::Names(&Shape::Either(&[
-            Shape::OneOf(|| words(&MASKS)),
-            Shape::Section(MASK_KEYS, &[Rule::One(&["last", "constant"])]),
-        ]))),
-    Key::new("rows", "rows = \"deceased = false\"").says(
-        "A predicate in SQL over the table's own columns, released or not. Only rows for which it is true are shared.",
-    ),
-    Key::new("disclose_keys_to", "disclose_keys_to = [\"social\"] # or { social = \"pseudonymised\" }")
-        .says(
-            "Agencies that may be sent this table's subject keys to narrow a join: it tells them who is in it. A table \
-             says of each agency as what they go: plain, or pseudonymised under a secret of that one join.",
-        )
-        .of(Shape::Either(&[
-            Shape::Texts { least: 0 },
-            Shape::Names(&Shape::OneOf(|| words(&DISCLOSURES))),
-        ])),
-    Key::new("join_at_source_with", "join_at_source_with = [\"social\"]")
-        .says(
-            "Agencies whose tables may be joined with this one's rows inside one server, where both are kept in the same \
-             and the other's share names this agency too.",
-        )
-        .of(Shape::Texts { least: 0 }),
-];
-pub(super) const MASK_KEYS: &[Key] = &[
-    Key::new("last", "last = 3")
-        .says("*** and this many characters of the end.")
-        .of(Shape::Number { least: 1, most: Some(MOST) }),
-    Key::new("constant", "constant = \"withheld\"").says("This text in every row.").of(Shape::AnyText),
 ];
 pub(super) const REQUIRE_KEYS: &[Key] = &[
     Key::new("case_reference", "case_reference = true").says("The case that the query is for.").of(Shape::Flag),
@@ -186,21 +184,14 @@ const OUTPUT_RULES: &[Rule] = &[
 
 /// What the readers take for the name of a table.
 pub(super) const TABLE_NAME: Shape = Shape::Pattern("^.+\\..+\\..+$");
+/// An emergency that lasts longer is none.
+const LONGEST_HOURS: u64 = 72;
 /// The largest number that an agreement may hold.
-const MOST: u64 = 0xffff_ffff;
+pub(super) const MOST: u64 = 0xffff_ffff;
 
 const MODES: [(&str, Option<ConsentMode>); 3] =
     [("opt-in", Some(ConsentMode::OptIn)), ("opt-out", Some(ConsentMode::OptOut)), ("not-required", None)];
 const DECISIONS: [(&str, Decision); 2] = [("permit", Decision::Permit), ("deny", Decision::Deny)];
-const DISCLOSURES: [(&str, KeyDisclosure); 2] =
-    [("plain", KeyDisclosure::Plain), ("pseudonymised", KeyDisclosure::Pseudonymised)];
-/// The masks that are one word.
-const MASKS: [(&str, MaskRule); 4] = [
-    ("null", MaskRule::Null),
-    ("outward", MaskRule::OutwardPostcode),
-    ("year", MaskRule::YearOfDate),
-    ("pseudonym", MaskRule::Pseudonym),
-];
 
 /// The points of article 6(1) and of article 9(2).
 const ARTICLE_6: [(&str, &str); 6] = [("a", "a"), ("b", "b"), ("c", "c"), ("d", "d"), ("e", "e"), ("f", "f")];
@@ -217,9 +208,6 @@ const ARTICLE_9: [(&str, &str); 10] = [
     ("j", "j"),
 ];
 
-const MASK_HINT: &str =
-    "write \"null\", \"outward\", \"year\", \"pseudonym\", { last = 3 } or { constant = \"withheld\" }";
-
 /// An agreement, and the places that other files are needed to check.
 #[derive(Clone)]
 pub(super) struct ReadAgreement {
@@ -227,6 +215,8 @@ pub(super) struct ReadAgreement {
     pub id: Place,
     pub purpose: Place,
     pub registers: Vec<Located<String>>,
+    /// Of `do_not_link`.
+    pub lists: Vec<Located<String>>,
     /// One a share, in order.
     pub tables: Vec<Place>,
     pub agencies: Vec<Located<String>>,
@@ -245,14 +235,17 @@ pub(super) fn read_agreement(document: &Document<'_>, file: &Path, hash: String)
     if let (Some(consent), Some(require)) = (&consent, require) {
         check_statutory(&root, consent, require);
     }
+    let passing = read_passing(&root, consent.as_ref(), recipients.as_deref());
     let shares = root.required("share").and_then(|entry| read_shares(&entry));
     let output = match root.optional("output") {
         Some(entry) => read_output(&entry),
         None => Some(None),
     };
     let (heading, (basis, purpose), consent, shares) = (heading?, basis?, consent?, shares?);
+    check_dissent(&root, &consent, shares.iter().map(|share| &share.share))?;
     let agencies = shares.iter().flat_map(|share| share.agencies.clone()).collect();
     let tables = shares.iter().map(|share| share.table.clone()).collect();
+    let (statutory_override, break_glass) = passing?;
     let agreement = Agreement {
         id: heading.id.value,
         title: heading.title,
@@ -261,16 +254,29 @@ pub(super) fn read_agreement(document: &Document<'_>, file: &Path, hash: String)
         ends: heading.ends,
         review_by: heading.review_by,
         draft: heading.draft,
+        pseudonym_version: heading.pseudonym_version,
         basis,
         recipients: recipients?,
         consent: consent.consent,
+        do_not_link: consent.do_not_link.iter().map(|list| list.value.clone()).collect(),
+        record_dissent: consent.record_dissent.iter().map(|register| register.value.clone()).collect(),
+        statutory_override,
+        break_glass,
         shares: shares.into_iter().map(|share| share.share).collect(),
         require: require?,
         output: output?,
         file: file.to_owned(),
         hash,
     };
-    Some(ReadAgreement { agreement, id: heading.id.place, purpose, registers: consent.registers, tables, agencies })
+    Some(ReadAgreement {
+        agreement,
+        id: heading.id.place,
+        purpose,
+        registers: consent.registers.into_iter().chain(consent.record_dissent).collect(),
+        lists: consent.do_not_link,
+        tables,
+        agencies,
+    })
 }
 
 struct Heading {
@@ -280,6 +286,7 @@ struct Heading {
     starts: chrono::NaiveDate,
     ends: chrono::NaiveDate,
     review_by: chrono::NaiveDate,
+    pseudonym_version: u32,
     draft: bool,
 }
 
@@ -290,6 +297,10 @@ fn read_heading(entry: &Entry<'_>) -> Option<Heading> {
     let (id, title, owner) = (text("id"), text("title"), text("owner"));
     let (starts, ends, review_by) = (date("starts"), date("ends"), date("review_by"));
     let draft = read_flag(&table, "draft");
+    let pseudonym_version = match table.optional("pseudonym_version") {
+        Some(entry) => entry.integer(1..=MOST).and_then(|number| u32::try_from(number.value).ok()),
+        None => Some(1),
+    };
     let (starts, ends, review_by) = (starts?, ends?, review_by?);
     let mut orderly = true;
     for (key, late) in [("ends", &ends), ("review_by", &review_by)] {
@@ -300,7 +311,7 @@ fn read_heading(entry: &Entry<'_>) -> Option<Heading> {
             orderly = false;
         }
     }
-    let (id, title, owner, draft) = (id?, title?.value, owner?.value, draft?);
+    let (id, title, owner, draft, pseudonym_version) = (id?, title?.value, owner?.value, draft?, pseudonym_version?);
     orderly.then_some(Heading {
         id,
         title,
@@ -308,6 +319,7 @@ fn read_heading(entry: &Entry<'_>) -> Option<Heading> {
         starts: starts.value,
         ends: ends.value,
         review_by: review_by.value,
+        pseudonym_version,
         draft,
     })
 }
@@ -373,10 +385,42 @@ struct ReadConsent {
     consent: Consent,
     mode: Place,
     registers: Vec<Located<String>>,
+    do_not_link: Vec<Located<String>>,
+    record_dissent: Vec<Located<String>>,
+}
+
+/// Dissent is told by the one and named by the other.
+fn check_dissent<'s>(
+    root: &Table<'_>,
+    consent: &ReadConsent,
+    mut shares: impl Iterator<Item = &'s Share>,
+) -> Option<()> {
+    let told = shares.find_map(|share| share.dissent_as.as_ref());
+    let report = |message: &str, hint: &str| {
+        root.document().report(Diagnostic::at(&consent.mode, message).with_hint(hint));
+        None
+    };
+    match (told, consent.record_dissent.is_empty()) {
+        (Some(_), false) | (None, true) => Some(()),
+        (Some(_), true) => {
+            report("a share says `dissent_as`, and no register says who dissents", "write `record_dissent = [\"…\"]`")
+        }
+        (None, false) => {
+            report("`record_dissent` is told by no share", "write `dissent_as = \"dissented\"` in a `[[share]]`")
+        }
+    }
 }
 
 fn read_consent(entry: &Entry<'_>) -> Option<ReadConsent> {
     let table = entry.table(CONSENT_KEYS)?;
+    let do_not_link = match table.optional("do_not_link") {
+        Some(entry) => entry.some_texts()?,
+        None => Vec::new(),
+    };
+    let record_dissent = match table.optional("record_dissent") {
+        Some(entry) => entry.some_texts()?,
+        None => Vec::new(),
+    };
     let mode = table.required("mode")?.one_of(&MODES)?;
     let Some(required) = mode.value else {
         let forbidden: Vec<Entry<'_>> =
@@ -386,7 +430,8 @@ fn read_consent(entry: &Entry<'_>) -> Option<ReadConsent> {
             let hint = "take it out, or write `mode = \"opt-in\"` or `mode = \"opt-out\"`";
             table.document().report(Diagnostic::at(&entry.key_place(), message).with_hint(hint));
         }
-        let consent = ReadConsent { consent: Consent::NotRequired, mode: mode.place, registers: Vec::new() };
+        let (consent, registers) = (Consent::NotRequired, Vec::new());
+        let consent = ReadConsent { consent, mode: mode.place, registers, do_not_link, record_dissent };
         return forbidden.is_empty().then_some(consent);
     };
     let registers = table.required("registers").and_then(|entry| entry.some_texts());
@@ -405,7 +450,7 @@ fn read_consent(entry: &Entry<'_>) -> Option<ReadConsent> {
         registers: registers.iter().map(|register| register.value.clone()).collect(),
         no_information: no_information.value,
     };
-    Some(ReadConsent { consent, mode: mode.place, registers })
+    Some(ReadConsent { consent, mode: mode.place, registers, do_not_link, record_dissent })
 }
 
 fn read_require(entry: &Entry<'_>) -> Option<Require> {
@@ -425,150 +470,56 @@ fn check_statutory(root: &Table<'_>, consent: &ReadConsent, require: Require) {
     );
 }
 
-struct ReadShare {
-    share: Share,
-    table: Place,
-    agencies: Vec<Located<String>>,
-}
-
-fn read_shares(entry: &Entry<'_>) -> Option<Vec<ReadShare>> {
-    let mut shares: Vec<ReadShare> = Vec::new();
-    let mut complete = true;
-    for table in entry.tables(SHARE_KEYS)? {
-        let Some(share) = read_share(&table) else {
-            complete = false;
-            continue;
-        };
-        if shares.iter().any(|earlier| earlier.share.table == share.share.table) {
-            table.document().report(
-                Diagnostic::at(&share.table, format!("`{}` is shared twice", share.share.table))
-                    .with_hint("write one `[[share]]` a table: each released row answers to one share"),
-            );
-            complete = false;
+/// Who may pass over consent; `None` where it is wrong.
+fn read_passing(
+    root: &Table<'_>,
+    consent: Option<&ReadConsent>,
+    recipients: Option<&[Recipient]>,
+) -> Option<(Option<Override>, Option<BreakGlass>)> {
+    let statutory_override = match root.optional("override") {
+        Some(entry) => {
+            let table = entry.table(OVERRIDE_KEYS)?;
+            let roles = read_roles(&table, recipients);
+            let gateway = table.required("gateway").and_then(|entry| entry.text());
+            Some(Override { roles: roles?, gateway: gateway?.value })
         }
-        shares.push(share);
-    }
-    complete.then_some(shares)
-}
-
-fn read_share(table: &Table<'_>) -> Option<ReadShare> {
-    let name = table.required("table").and_then(|entry| read_table_name(&entry));
-    let columns = table.required("columns").and_then(|entry| read_columns(&entry));
-    let masks = match table.optional("mask") {
-        Some(entry) => read_masks(&entry, columns.as_deref()),
-        None => Some(BTreeMap::new()),
+        None => None,
     };
-    let rows = match table.optional("rows") {
-        Some(entry) => entry.text().map(|text| Some(text.value)),
-        None => Some(None),
-    };
-    let disclosed = match table.optional("disclose_keys_to") {
-        Some(entry) => read_disclosed(&entry),
-        None => Some(Vec::new()),
-    };
-    let joined = match table.optional("join_at_source_with") {
-        Some(entry) => entry.texts(),
-        None => Some(Vec::new()),
-    };
-    let (name, disclosed, joined) = (name?, disclosed?, joined?);
-    let own = Located { value: name.value.agency.clone(), place: name.place.clone() };
-    let share = Share {
-        table: name.value,
-        columns: columns?,
-        masks: masks?,
-        rows: rows?,
-        disclose_keys_to: disclosed.iter().map(|(agency, form)| (agency.value.clone(), *form)).collect(),
-        join_at_source_with: joined.iter().map(|agency| agency.value.clone()).collect(),
-        line: table.place().line,
-    };
-    let agencies = std::iter::once(own).chain(disclosed.into_iter().map(|(agency, _)| agency)).chain(joined).collect();
-    Some(ReadShare { share, table: name.place, agencies })
-}
-
-/// A list of agencies, each of which may be sent keys as they are, or a table that says of each as what.
-fn read_disclosed(entry: &Entry<'_>) -> Option<Vec<(Located<String>, KeyDisclosure)>> {
-    if !entry.is_table() {
-        let agencies = entry.texts()?;
-        return Some(agencies.into_iter().map(|agency| (agency, KeyDisclosure::Plain)).collect());
-    }
-    let mut disclosed = Vec::new();
-    let mut complete = true;
-    for entry in entry.open_table()?.entries() {
-        let agency = Located { value: entry.key().to_owned(), place: entry.key_place() };
-        let form = if entry.is_text() {
-            entry.one_of(&DISCLOSURES)
-        } else {
-            let hint = format!("write `{0} = \"pseudonymised\"` or `{0} = \"plain\"`", entry.key());
-            entry.report(format!("`{}` must say as what keys are sent", entry.name()), hint);
-            None
-        };
-        match form {
-            Some(form) => disclosed.push((agency, form.value)),
-            None => complete = false,
+    let break_glass = match root.optional("break_glass") {
+        Some(entry) => {
+            let table = entry.table(BREAK_GLASS_KEYS)?;
+            let roles = read_roles(&table, recipients);
+            let hours = table.required("hours").and_then(|entry| entry.integer(1..=LONGEST_HOURS));
+            Some(BreakGlass { roles: roles?, hours: u32::try_from(hours?.value).ok()? })
         }
+        None => None,
+    };
+    if consent.is_some_and(|consent| consent.consent == Consent::NotRequired) {
+        let meaningless: Vec<Entry<'_>> =
+            ["override", "break_glass"].iter().filter_map(|key| root.optional(key)).collect();
+        for entry in &meaningless {
+            let message = format!("`{}` has no meaning where consent is not required", entry.key());
+            root.document().report(Diagnostic::at(&entry.key_place(), message).with_hint("take it out"));
+        }
+        meaningless.is_empty().then_some(())?;
     }
-    complete.then_some(disclosed)
+    Some((statutory_override, break_glass))
 }
 
-fn read_columns(entry: &Entry<'_>) -> Option<Vec<String>> {
-    let columns = entry.some_texts()?;
-    if let Some(star) = columns.iter().find(|column| column.value == "*") {
-        entry.document().report(
-            Diagnostic::at(&star.place, "`*` would share columns that nobody has agreed to, now or later")
-                .with_hint("name each column that may be released"),
-        );
+/// Roles, each of which is some recipient's.
+fn read_roles(table: &Table<'_>, recipients: Option<&[Recipient]>) -> Option<Vec<String>> {
+    let roles = table.required("roles")?.some_texts()?;
+    let unknown = |role: &&Located<String>| {
+        recipients.is_some_and(|recipients| recipients.iter().all(|recipient| !recipient.roles.contains(&role.value)))
+    };
+    if let Some(role) = roles.iter().find(unknown) {
+        let message = format!("no recipient of this agreement has the role `{}`", role.value);
+        table
+            .document()
+            .report(Diagnostic::at(&role.place, message).with_hint("add it to the `roles` of a `[[recipient]]`"));
         return None;
     }
-    Some(columns.into_iter().map(|column| column.value).collect())
-}
-
-fn read_masks(entry: &Entry<'_>, columns: Option<&[String]>) -> Option<BTreeMap<String, MaskRule>> {
-    let mut masks = BTreeMap::new();
-    let mut complete = true;
-    for entry in entry.open_table()?.entries() {
-        let column = entry.key();
-        if columns.is_some_and(|columns| !columns.iter().any(|known| known == column)) {
-            entry.document().report(
-                Diagnostic::at(&entry.key_place(), format!("{} is masked but not in `columns`", quoted(column)))
-                    .with_hint("add it to `columns`, or take the mask out: what is not named is not released"),
-            );
-            complete = false;
-        }
-        match read_mask(&entry) {
-            Some(mask) => {
-                masks.insert(column.to_owned(), mask);
-            }
-            None => complete = false,
-        }
-    }
-    complete.then_some(masks)
-}
-
-fn read_mask(entry: &Entry<'_>) -> Option<MaskRule> {
-    if entry.is_text() {
-        let text = entry.any_text()?;
-        let mask = MASKS.into_iter().find(|(word, _)| *word == text.value).map(|(_, mask)| mask);
-        if mask.is_none() {
-            entry.report(format!("{} is no mask", quoted(&text.value)), MASK_HINT);
-        }
-        return mask;
-    }
-    if !entry.is_table() {
-        entry.report(format!("`{}` is no mask", entry.name()), MASK_HINT);
-        return None;
-    }
-    let table = entry.table(MASK_KEYS)?;
-    match (table.optional("last"), table.optional("constant")) {
-        (Some(last), None) => {
-            let count = last.integer(1..=u64::from(u32::MAX))?.value;
-            Some(MaskRule::LastCharacters(u32::try_from(count).ok()?))
-        }
-        (None, Some(constant)) => Some(MaskRule::Constant(constant.any_text()?.value)),
-        (None, None) | (Some(_), Some(_)) => {
-            entry.report(format!("`{}` must say one of `last` and `constant`", entry.name()), MASK_HINT);
-            None
-        }
-    }
+    Some(roles.into_iter().map(|role| role.value).collect())
 }
 
 /// `Some(None)` where the section allows single rows.
@@ -586,7 +537,7 @@ fn read_output(entry: &Entry<'_>) -> Option<Option<OutputRule>> {
         return meaningless.is_empty().then_some(None);
     }
     let number = |entry: Entry<'_>| {
-        let number = entry.integer(2..=u64::from(u32::MAX))?;
+        let number = entry.integer(2..=MOST)?;
         u32::try_from(number.value).ok()
     };
     let minimum_persons = table.required("minimum_persons").and_then(number).and_then(MinimumPersons::parse);

@@ -9,7 +9,7 @@ use super::agreement::Agreement;
 use super::overlap::overlaps;
 use super::purposes::{self, Purpose, read_purposes};
 use super::read::{ReadAgreement, read_agreement};
-use super::register::{self, ReadRegister, Register, read_registers};
+use super::register::{self, ReadRegister, Register, RegisterKind, read_registers};
 use super::signature::{SIGNATURES, check_signed};
 use crate::config::PublicKey;
 use crate::diagnostic::document::{Contents, Document};
@@ -233,13 +233,7 @@ impl Reading {
             }
         }
         if !self.unread.contains(Path::new(REGISTERS)) {
-            let known: BTreeSet<&str> = self.registers.iter().map(|read| read.register.name.as_str()).collect();
-            for named in self.agreements.iter().flat_map(|read| &read.registers) {
-                if !known.contains(named.value.as_str()) {
-                    let definition = format!("write `[register.{}]` in `{REGISTERS}`", named.value);
-                    found.push(unknown("register", named, known.iter().copied(), definition));
-                }
-            }
+            found.extend(self.misused_registers());
         }
         if !self.unread.contains(Path::new(PURPOSES)) {
             found.extend(self.unknown_purposes(directory, files));
@@ -247,6 +241,45 @@ impl Reading {
         found.extend(overlaps(&self.agreements));
         self.complete &= found.is_empty();
         self.found.extend(found);
+    }
+
+    /// What agreements and the registers that they name ask of each other.
+    fn misused_registers(&self) -> Vec<Diagnostic> {
+        let known: BTreeMap<&str, &Register> =
+            self.registers.iter().map(|read| (read.register.name.as_str(), &read.register)).collect();
+        let mut found = Vec::new();
+        for read in &self.agreements {
+            for named in read.registers.iter().chain(&read.lists) {
+                let Some(register) = known.get(named.value.as_str()) else {
+                    let definition = format!("write `[register.{}]` in `{REGISTERS}`", named.value);
+                    found.push(unknown("register", named, known.keys().copied(), definition));
+                    continue;
+                };
+                for (share, place) in read.agreement.shares.iter().zip(&read.tables) {
+                    let missing = |what: &str, key: &str| {
+                        let message =
+                            format!("register `{}` decides by {what}, and the share says no `{key}`", named.value);
+                        Diagnostic::at(place, message)
+                    };
+                    if register.class.is_some() && share.class.is_none() {
+                        let hint = "write `class = \"…\"`: what has no class is not released";
+                        found.push(missing("classes of data", "class").with_hint(hint));
+                    }
+                    if register.records.is_some() && share.dated_by.is_none() {
+                        let hint = "write `dated_by = \"…\"`, the column with each row's own date";
+                        found.push(missing("the dates of records", "dated_by").with_hint(hint));
+                    }
+                }
+            }
+            for list in &read.lists {
+                if known.get(list.value.as_str()).is_some_and(|register| register.kind != RegisterKind::Dissent) {
+                    let message = format!("register `{}` is no list of persons", list.value);
+                    let hint = "write `kind = \"dissent\"` there: each of its rows names a person";
+                    found.push(Diagnostic::at(&list.place, message).with_hint(hint));
+                }
+            }
+        }
+        found
     }
 
     fn unknown_purposes(&self, directory: &Path, files: &BTreeMap<PathBuf, String>) -> Vec<Diagnostic> {

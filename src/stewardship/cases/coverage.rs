@@ -11,7 +11,7 @@ use super::world::{CaseTable, here};
 use crate::engine::{AskedAbout, Engine, Examination, PersonFinding};
 use crate::error::Error;
 use crate::policy::files::{Agreement, Consent, Decision, PolicySet, Share};
-use crate::policy::{Demand, RegisterEntry};
+use crate::policy::{Demand, PassedOver, RegisterEntry};
 use crate::stewardship::words;
 
 /// Every rule, and what has been tried of them.
@@ -62,6 +62,11 @@ impl<'a> Coverage<'a> {
                         continue;
                     };
                     let Some(share) = agreement.share_of(&table.name) else { continue };
+                    match &entitlement.passed_over {
+                        Some(PassedOver::Override { .. }) => self.add(&agreement.id, OVERRIDDEN.to_owned()),
+                        Some(PassedOver::BreakGlass { .. }) => self.add(&agreement.id, GLASS_BROKEN.to_owned()),
+                        None => {}
+                    }
                     self.columns(agreement, share, case, answer);
                     self.persons(engine, case, agreement, share, table).await?;
                 }
@@ -139,6 +144,8 @@ fn touches(case: &Case, table: &CaseTable) -> bool {
 
 const OUT_OF_TIME: &str = "it refuses outside its dates";
 const SINGLE_ROWS: &str = "it refuses what is no aggregate";
+const OVERRIDDEN: &str = "consent is overridden";
+const GLASS_BROKEN: &str = "the glass is broken";
 const SILENT: &str = "who has said nothing";
 
 /// Every rule of one agreement, in words.
@@ -152,6 +159,12 @@ fn rules(agreement: &Agreement) -> Vec<String> {
     }
     if agreement.output.is_some_and(|output| output.aggregate_only) {
         rules.push(SINGLE_ROWS.to_owned());
+    }
+    if agreement.statutory_override.is_some() {
+        rules.push(OVERRIDDEN.to_owned());
+    }
+    if agreement.break_glass.is_some() {
+        rules.push(GLASS_BROKEN.to_owned());
     }
     if let Consent::Required { registers, no_information, .. } = &agreement.consent {
         rules.extend(registers.iter().map(|register| refused_in(register)));

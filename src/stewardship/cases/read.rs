@@ -8,10 +8,10 @@ use chrono::NaiveDate;
 use super::world::{CaseTable, Row};
 use crate::config::subject::{SUBJECT_KEYS, SUBJECT_RULES, read_subject};
 use crate::diagnostic::document::{Contents, Document, Entry, Key, Table};
-use crate::diagnostic::schema::{FileKind, Rule, Shape};
+use crate::diagnostic::schema::{FileKind, Rule, Shape, words};
 use crate::diagnostic::{Diagnostic, Diagnostics, quoted};
 use crate::names::QualifiedTable;
-use crate::session::{Identity, Session};
+use crate::session::{BeyondConsent, BrokenGlass, Identity, Session};
 
 pub(super) const CASE_FILE: FileKind = FileKind {
     name: "case",
@@ -69,6 +69,9 @@ const CASE_KEYS: &[Key] = &[
     Key::new("purpose", "purpose = \"joint-needs-assessment\"").says("The declared purpose.").required(),
     Key::new("case", "case = \"C-1042\"").says("The case reference that is given."),
     Key::new("reason", "reason = \"strategy discussion\"").says("The reason that is given."),
+    Key::new("beyond_consent", "beyond_consent = \"override\"")
+        .says("How the session asks past persons' own decisions.")
+        .of(Shape::OneOf(|| words(&BEYOND_CONSENT))),
     Key::new("on", "on = 2026-06-01").says("The day of this case.").of(Shape::Date),
     Key::new("table", "table = \"health.main.patients\"")
         .says("Asks for every released column of a table.")
@@ -89,6 +92,14 @@ const CASE_KEYS: &[Key] = &[
     Key::new("because", "because = \"it ended on\"").says("Words that the refusal says."),
 ];
 const CASE_RULES: &[Rule] = &[Rule::One(&["table", "query"])];
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Beyond {
+    Override,
+    BreakGlass,
+}
+
+const BEYOND_CONSENT: [(&str, Beyond); 2] = [("override", Beyond::Override), ("break-glass", Beyond::BreakGlass)];
 
 /// What stands in an expected cell for any value but NULL.
 pub(super) const ANY: &str = "<any>";
@@ -307,9 +318,17 @@ fn read_case(table: &Table<'_>, on: NaiveDate, tables: &[CaseTable]) -> Option<C
         None => Some(Vec::new()),
     };
     let expected = read_expected(table);
+    let beyond_consent = match table.optional("beyond_consent") {
+        Some(entry) => entry.one_of(&BEYOND_CONSENT).map(|how| Some(how.value)),
+        None => Some(None),
+    };
     let mut session = Session::new(identity?, purpose?.value);
     session.case_reference = case_reference?;
     session.reason = reason?;
+    session.beyond_consent = beyond_consent?.map(|how| match how {
+        Beyond::Override => BeyondConsent::Override,
+        Beyond::BreakGlass => BeyondConsent::BreakGlass(BrokenGlass::now()),
+    });
     Some(Case {
         name: name?.value,
         line: table.place().line,

@@ -65,7 +65,7 @@ impl World {
             .tempdir()
             .map_err(|error| failed("directory", &error))?;
         let root = directory.path();
-        for part in ["audit", "policies"] {
+        for part in ["audit", "alerts", "policies"] {
             std::fs::create_dir(root.join(part)).map_err(|error| failed(part, &error))?;
         }
         std::fs::write(root.join("pseudonym.key"), "a key of rehearsals alone: it protects nobody's number")
@@ -90,7 +90,7 @@ impl World {
 fn configuration(agencies: &BTreeSet<&str>, tables: &[CaseTable]) -> String {
     let quoted = |text: &str| toml::Value::String(text.to_owned()).to_string();
     let mut text =
-        "policies = \"policies\"\n[audit]\ndirectory = \"audit\"\n[pseudonyms]\nkey_file = \"pseudonym.key\"\n\
+        "policies = \"policies\"\n[audit]\ndirectory = \"audit\"\n[alerts]\ndirectory = \"alerts\"\n[pseudonyms]\nkey_file = \"pseudonym.key\"\n\
                     [limits]\nquery_memory = \"64MB\"\nprocess_memory = \"64MB\"\n"
             .to_owned();
     for agency in agencies {

@@ -51,6 +51,8 @@ pub(super) fn by_order(order: Ordering) -> Option<Effect> {
 pub(super) fn mask_effect(old: Option<&MaskRule>, new: Option<&MaskRule>) -> Effect {
     let hides_all = |mask: &MaskRule| matches!(mask, MaskRule::Null | MaskRule::Constant(_));
     match (old, new) {
+        (Some(MaskRule::When { mask: old, .. }), Some(new)) if old.as_ref() == new => Effect::Loses,
+        (Some(old), Some(MaskRule::When { mask: new, .. })) if new.as_ref() == old => Effect::Gains,
         (Some(_), None) => Effect::Gains,
         (None, Some(_)) => Effect::Loses,
         (Some(MaskRule::LastCharacters(old)), Some(MaskRule::LastCharacters(new))) => {

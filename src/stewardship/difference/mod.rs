@@ -248,6 +248,15 @@ impl Found {
             };
             self.of_table(place, effect, "only rows where", [old.rows.clone(), new.rows.clone()]);
         }
+        for (what, before, after) in [
+            ("class", &old.class, &new.class),
+            ("dated by", &old.dated_by, &new.dated_by),
+            ("dissent told as", &old.dissent_as, &new.dissent_as),
+        ] {
+            if before != after {
+                self.of_table(place, Effect::Changes, what, [before.clone(), after.clone()]);
+            }
+        }
         let agencies: BTreeSet<&String> = old.disclose_keys_to.keys().chain(new.disclose_keys_to.keys()).collect();
         for agency in agencies {
             let form = |share: &Share| share.disclose_keys_to.get(agency).copied();
@@ -293,6 +302,34 @@ impl Found {
         if old.consent != new.consent {
             let values = [Some(words::consent(&old.consent)), Some(words::consent(&new.consent))];
             self.of_agreement(place, consent_effect(&old.consent, &new.consent), "consent", values);
+        }
+        let (before, after) = (words::passing_over(old), words::passing_over(new));
+        if before != after {
+            let more = |of: &[String], than: &[String]| than.iter().all(|one| of.contains(one));
+            let effect = match (more(&after, &before), more(&before, &after)) {
+                (true, false) => Effect::Gains,
+                (false, true) => Effect::Loses,
+                _ => Effect::Changes,
+            };
+            let said = |of: Vec<String>| (!of.is_empty()).then(|| of.join("; "));
+            self.of_agreement(place, effect, "consent passed over", [said(before), said(after)]);
+        }
+        for list in old.do_not_link.iter().chain(&new.do_not_link).collect::<BTreeSet<_>>() {
+            let named = |agreement: &Agreement| agreement.do_not_link.contains(list);
+            if let Some(effect) = by_order(named(new).cmp(&named(old))) {
+                let word = |agreement| named(agreement).then(|| format!("by register {list}"));
+                self.of_agreement(place, effect, "not linked", [word(old), word(new)]);
+            }
+        }
+        if old.record_dissent != new.record_dissent {
+            let said = |agreement: &Agreement| {
+                (!agreement.record_dissent.is_empty()).then(|| agreement.record_dissent.join(", "))
+            };
+            self.of_agreement(place, Effect::Changes, "dissent told", [said(old), said(new)]);
+        }
+        if old.pseudonym_version != new.pseudonym_version {
+            let values = [old, new].map(|agreement| Some(agreement.pseudonym_version.to_string()));
+            self.of_agreement(place, Effect::Changes, "version of pseudonyms", values);
         }
         for (what, before, after) in [
             ("case reference", old.require.case_reference, new.require.case_reference),

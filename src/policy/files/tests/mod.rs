@@ -1,3 +1,5 @@
+mod consent;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
@@ -284,7 +286,7 @@ fn masks_are_for_released_columns() {
     );
     assert_eq!(
         agreement_faults("{ last = 3 }", "{ last = 3, constant = \"x\" }"),
-        ["a.toml:30:14 `share.mask.phone` must say one of `last` and `constant`"]
+        ["a.toml:30:14 `share.mask.phone` must say one of `last`, `constant` and `as`"]
     );
     assert_eq!(
         agreement_faults("{ last = 3 }", "{ first = 3 }")[1],
