@@ -196,3 +196,38 @@ async fn every_cell_of_the_truth_table_is_true() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
     assert_eq!(cells, 23 * 6 + 2 * 6 + 20 * 2, "the tables have lost rows");
 }
+
+/// A column of the table itself may be the register; and nothing that happens to a person lifts what they refused.
+#[tokio::test]
+async fn a_column_of_the_table_itself_is_a_register_and_death_lifts_no_refusal() {
+    let agreement = "[agreement]\nid = \"A\"\ntitle = \"t\"\nowner = \"o@example.org\"\nstarts = 2026-01-01\nends = \
+                     2026-12-31\nreview_by = 2026-12-31\n[basis]\npurpose = \"care\"\narticle_6 = \"e\"\n[[recipient]]\n\
+                     organisation = \"county\"\nroles = [\"nurse\"]\n[consent]\nmode = \"opt-out\"\nregisters = \
+                     [\"share-record\"]\nno_information = \"permit\"\n[[share]]\ntable = \"health.main.patients\"\ncolumns = \
+                     [\"patient_id\", \"died_on\"]\n";
+    let register = "[register.share-record]\ntable = \"health.main.patients\"\nkind = \"decisions\"\nsubject = { column = \
+                    \"nhs_number\", scheme = \"nhs-number\", form = \"compact\" }\ndecision = { column = \"share_record\", \
+                    permit = [\"Y\"], deny = [\"N\"] }\n";
+    let files: BTreeMap<PathBuf, String> = [
+        ("agreements/a.toml", agreement),
+        ("registers.toml", register),
+        ("purposes.toml", "[purpose.care]\ntitle = \"Care\"\n"),
+    ]
+    .map(|(name, text)| (PathBuf::from(name), text.to_owned()))
+    .into();
+    let set = PolicySet::parse(Path::new("policies"), &files).unwrap_or_else(|found| panic!("{found}"));
+    let cases = "on = 2026-06-01\n[[table]]\nname = \"health.main.patients\"\nsubject = { column = \"nhs_number\", scheme = \
+                 \"nhs-number\", form = \"compact\" }\ncolumns = { patient_id = \"INTEGER\", nhs_number = \"TEXT\", share_record \
+                 = \"TEXT\", died_on = \"DATE\" }\nrows = [\n\
+                 { patient_id = 1, nhs_number = \"9020000020\", share_record = \"Y\" },\n\
+                 { patient_id = 2, nhs_number = \"9030000031\", share_record = \"N\" },\n\
+                 { patient_id = 3, nhs_number = \"9040000042\" },\n\
+                 { patient_id = 4, nhs_number = \"9050000053\", share_record = \"N\", died_on = 2026-01-01 },\n\
+                 { patient_id = 5, nhs_number = \"9060000064\", share_record = \"Y\", died_on = 2026-01-01 },\n\
+                 { patient_id = 6, nhs_number = \"9070000075\", share_record = \"?\" },\n\
+                 ]\n[[case]]\nname = \"whoever said no, or of whom it is not known\"\nas = \"n@county/nurse\"\npurpose = \
+                 \"care\"\ntable = \"health.main.patients\"\nrows = [{ patient_id = 1 }, { patient_id = 5 }, { patient_id = 6 }]\n";
+    let file = CaseFile::parse(Path::new("own.case.toml"), cases).unwrap_or_else(|found| panic!("{found}"));
+    let rehearsal = rehearse(&set, &[file]).await.unwrap();
+    assert_eq!(rehearsal.cases[0].failures, [""; 0]);
+}
