@@ -68,7 +68,7 @@ fn ask(set: PolicySet) {
                     reason: Some("r".to_owned()),
                     beyond_consent: None,
                 };
-                for (share, beyond_consent) in agreement.shares.iter().flat_map(|share| ways(share)) {
+                for (share, beyond_consent) in agreement.shares.iter().flat_map(ways) {
                     let session = Session { beyond_consent, ..session.clone() };
                     let released = policy.entitlement(&session, &share.table);
                     let _ = policy.examine(&session, &share.table);
