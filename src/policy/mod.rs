@@ -12,6 +12,7 @@ mod in_force;
 mod inquiry;
 mod output;
 mod pseudonym;
+mod release;
 mod released;
 
 pub use consent::{ElsewhereCheck, RegisterSet};
