@@ -300,7 +300,12 @@ impl Release<'_> {
         session: &Session,
         row: Option<RowColumns>,
     ) -> Result<Vec<source::Expr>, Error> {
-        let Some(row) = row.filter(|_| !registers.is_empty()) else { return Ok(Vec::new()) };
+        if registers.is_empty() {
+            return Ok(Vec::new());
+        }
+        let Some(row) = row else {
+            return Err(self.unusable(format!("`{named_by}` needs a subject column of the table")));
+        };
         if !self.agency.dialect().looks_up_in_values() {
             let why = format!("`{named_by}` needs a database that can compute a single value from a register");
             return Err(self.unusable(why));

@@ -135,12 +135,17 @@ fn policies(consent: &str, detailed: bool) -> PolicySet {
          \"valid_from\"\nuntil = \"valid_to\"\n{}",
         if detailed { details } else { "" }
     );
+    set_of(&agreement, &register)
+}
+
+/// The set of one agreement and one register.
+fn set_of(agreement: &str, registers: &str) -> PolicySet {
     let files: BTreeMap<PathBuf, String> = [
         ("agreements/a.toml", agreement),
-        ("registers.toml", register),
-        ("purposes.toml", "[purpose.care]\ntitle = \"Care\"\n".to_owned()),
+        ("registers.toml", registers),
+        ("purposes.toml", "[purpose.care]\ntitle = \"Care\"\n"),
     ]
-    .map(|(name, text)| (PathBuf::from(name), text))
+    .map(|(name, text)| (PathBuf::from(name), text.to_owned()))
     .into();
     PolicySet::parse(Path::new("policies"), &files).unwrap_or_else(|found| panic!("{found}"))
 }
@@ -208,14 +213,7 @@ async fn a_column_of_the_table_itself_is_a_register_and_death_lifts_no_refusal()
     let register = "[register.share-record]\ntable = \"health.main.patients\"\nkind = \"decisions\"\nsubject = { column = \
                     \"nhs_number\", scheme = \"nhs-number\", form = \"compact\" }\ndecision = { column = \"share_record\", \
                     permit = [\"Y\"], deny = [\"N\"] }\n";
-    let files: BTreeMap<PathBuf, String> = [
-        ("agreements/a.toml", agreement),
-        ("registers.toml", register),
-        ("purposes.toml", "[purpose.care]\ntitle = \"Care\"\n"),
-    ]
-    .map(|(name, text)| (PathBuf::from(name), text.to_owned()))
-    .into();
-    let set = PolicySet::parse(Path::new("policies"), &files).unwrap_or_else(|found| panic!("{found}"));
+    let set = set_of(agreement, register);
     let cases = "on = 2026-06-01\n[[table]]\nname = \"health.main.patients\"\nsubject = { column = \"nhs_number\", scheme = \
                  \"nhs-number\", form = \"compact\" }\ncolumns = { patient_id = \"INTEGER\", nhs_number = \"TEXT\", share_record \
                  = \"TEXT\", died_on = \"DATE\" }\nrows = [\n\
@@ -230,4 +228,38 @@ async fn a_column_of_the_table_itself_is_a_register_and_death_lifts_no_refusal()
     let file = CaseFile::parse(Path::new("own.case.toml"), cases).unwrap_or_else(|found| panic!("{found}"));
     let rehearsal = rehearse(&set, &[file]).await.unwrap();
     assert_eq!(rehearsal.cases[0].failures, [""; 0]);
+}
+
+/// Where nothing says which column names the person, nothing says whose key to withhold.
+#[tokio::test]
+async fn a_list_of_persons_who_are_not_linked_needs_the_subject_of_the_table() {
+    let agreement = "[agreement]\nid = \"A\"\ntitle = \"t\"\nowner = \"o@example.org\"\nstarts = 2026-01-01\nends = \
+                     2026-12-31\nreview_by = 2026-12-31\n[basis]\npurpose = \"care\"\narticle_6 = \"e\"\n[[recipient]]\n\
+                     organisation = \"county\"\nroles = [\"nurse\"]\n[consent]\nmode = \"not-required\"\ndo_not_link = \
+                     [\"adopted\"]\n[require]\ncase_reference = true\nreason = true\n[[share]]\ntable = \
+                     \"health.main.patients\"\ncolumns = [\"patient_id\", \"nhs_number\"]\n";
+    let register = "[register.adopted]\ntable = \"health.main.adopted\"\nkind = \"dissent\"\nsubject = { column = \
+                    \"nhs_number\", scheme = \"nhs-number\", form = \"compact\" }\n";
+    let cases = |subject: &str, expected: &str| {
+        format!(
+            "on = 2026-06-01\n[[table]]\nname = \"health.main.patients\"\n{subject}columns = {{ patient_id = \"INTEGER\", \
+             nhs_number = \"TEXT\" }}\nrows = [{{ patient_id = 1, nhs_number = \"9020000020\" }}]\n[[table]]\nname = \
+             \"health.main.adopted\"\ncolumns = {{ nhs_number = \"TEXT\" }}\nrows = [{{ nhs_number = \"9020000020\" }}]\n\
+             [[case]]\nname = \"an adopted child\"\nas = \"n@county/nurse\"\npurpose = \"care\"\ncase = \"c\"\nreason = \
+             \"r\"\ntable = \"health.main.patients\"\n{expected}\n"
+        )
+    };
+    let subject = "subject = { column = \"nhs_number\", scheme = \"nhs-number\", form = \"compact\" }\n";
+    let texts = [
+        cases(subject, "rows = [{ patient_id = 1 }]"),
+        cases(
+            "",
+            "refused = \"agreement-unusable\"\nbecause = \"`do_not_link` needs a subject column of the table\"",
+        ),
+    ];
+    for text in texts {
+        let file = CaseFile::parse(Path::new("list.case.toml"), &text).unwrap_or_else(|found| panic!("{found}"));
+        let rehearsal = rehearse(&set_of(agreement, register), &[file]).await.unwrap();
+        assert_eq!(rehearsal.cases[0].failures, [""; 0]);
+    }
 }
