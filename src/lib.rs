@@ -28,6 +28,7 @@ pub mod error;
 pub mod execution;
 mod expression;
 pub mod federate;
+mod hexadecimal;
 pub mod names;
 pub mod policy;
 mod registry;

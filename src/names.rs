@@ -92,6 +92,11 @@ pub enum NameError {
     Quotes,
 }
 
+/// A name in double quotes, as SQL takes any.
+pub fn quoted_identifier(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
+}
+
 fn parts(text: &str) -> Result<Vec<String>, NameError> {
     let mut parts = Vec::new();
     let mut rest = text;

@@ -11,6 +11,7 @@
 mod asked;
 mod latest;
 mod log;
+mod read;
 mod record;
 mod reviews;
 mod store;

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize, Serializer};
 use sha2::{Digest, Sha256};
 
 use super::BreakKind;
+use crate::hexadecimal::to_hexadecimal;
 
 /// What is about to be done: durable before the first source call.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -31,14 +32,14 @@ pub struct Intent {
 }
 
 /// An agreement whose consent is passed over, and how.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ConsentPassedOver {
     pub agreement: String,
     #[serde(flatten)]
     pub how: PassedOverBy,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "how", rename_all = "kebab-case")]
 pub enum PassedOverBy {
     Override {
@@ -219,6 +220,8 @@ pub(super) fn seal(head: &Head, body: &str) -> (String, Head) {
 #[derive(Debug)]
 pub(super) struct Sealed {
     pub head: Head,
+    /// RFC 3339.
+    pub time: String,
     pub previous: String,
     pub body: serde_json::Value,
 }
@@ -229,6 +232,7 @@ impl Sealed {
         #[derive(Deserialize)]
         struct Fields {
             sequence: u64,
+            time: String,
             previous: String,
             body: serde_json::Value,
         }
@@ -244,7 +248,8 @@ impl Sealed {
             });
         }
         let fields: Fields = serde_json::from_slice(line).map_err(|_| BreakKind::NotARecord)?;
-        Ok(Self { head: Head { sequence: fields.sequence, hash }, previous: fields.previous, body: fields.body })
+        let Fields { sequence, time, previous, body } = fields;
+        Ok(Self { head: Head { sequence, hash }, time, previous, body })
     }
 
     /// Whether this record is the one after `head`.
@@ -261,7 +266,7 @@ impl Sealed {
 }
 
 pub(super) fn sha256_hex(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+    to_hexadecimal(&Sha256::digest(bytes))
 }
 
 #[cfg(test)]

@@ -1,15 +1,13 @@
 //! Emergencies that nobody has reviewed yet, and those that somebody has, as the log tells them.
 
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::{BufRead, BufReader, ErrorKind};
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::AuditError;
-use super::record::{Review, Sealed};
-use super::store::LOG_FILE;
+use super::read::each_record;
+use super::record::{ConsentPassedOver, Review};
+use super::{AskedQuery, AuditError, PassedOverBy};
 
 /// One broken glass under one agreement.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -32,12 +30,7 @@ pub struct Emergency {
     pub review: Option<Review>,
 }
 
-#[derive(Deserialize)]
-struct Line {
-    time: String,
-    body: Body,
-}
-
+/// Records of other kinds may have any other fields.
 #[derive(Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
 enum Body {
@@ -50,23 +43,10 @@ enum Body {
 #[derive(Deserialize)]
 struct IntentRead {
     query_id: String,
-    user: String,
-    organisation: String,
-    role: String,
-    purpose: String,
-    case_reference: Option<String>,
-    reason: Option<String>,
+    #[serde(flatten)]
+    asked: AskedQuery,
     #[serde(default)]
-    passed_over: Vec<PassedOverRead>,
-}
-
-#[derive(Deserialize)]
-struct PassedOverRead {
-    agreement: String,
-    how: String,
-    owner: Option<String>,
-    id: Option<String>,
-    until: Option<String>,
+    passed_over: Vec<ConsentPassedOver>,
 }
 
 /// Every emergency of a directory's log, in the order in which they began.
@@ -74,61 +54,45 @@ struct PassedOverRead {
 /// # Errors
 /// The log cannot be read, or a line of it is no record.
 pub fn emergencies(directory: &Path) -> Result<Vec<Emergency>, AuditError> {
-    let path = directory.join(LOG_FILE);
-    let file = match File::open(&path) {
-        Ok(file) => file,
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(error) => return Err(AuditError::io("read", &path, &error)),
-    };
     let mut found: Vec<Emergency> = Vec::new();
     let mut known: BTreeMap<(String, String), usize> = BTreeMap::new();
-    for (line, number) in BufReader::new(file).split(b'\n').zip(1..) {
-        let line = line.map_err(|error| AuditError::io("read", &path, &error))?;
-        Sealed::parse(&line).map_err(|what| AuditError::broken(&path, number, what))?;
-        // Records of other kinds may have any other fields.
-        let Ok(Line { time, body }) = serde_json::from_slice::<Line>(&line) else { continue };
-        match body {
-            Body::Intent(intent) => {
-                for passed in &intent.passed_over {
-                    let (Some(id), Some(until)) = (&passed.id, &passed.until) else { continue };
-                    if passed.how != BREAK_GLASS {
-                        continue;
-                    }
-                    let position = *known.entry((id.clone(), passed.agreement.clone())).or_insert_with(|| {
-                        found.push(Emergency {
-                            id: id.clone(),
-                            agreement: passed.agreement.clone(),
-                            owner: passed.owner.clone().unwrap_or_default(),
-                            user: intent.user.clone(),
-                            organisation: intent.organisation.clone(),
-                            role: intent.role.clone(),
-                            purpose: intent.purpose.clone(),
-                            case_reference: intent.case_reference.clone(),
-                            reason: intent.reason.clone(),
-                            at: time.clone(),
-                            until: until.clone(),
-                            query_ids: Vec::new(),
-                            review: None,
-                        });
-                        found.len() - 1
+    each_record(directory, |record| match serde_json::from_value(record.body).unwrap_or(Body::Other) {
+        Body::Intent(IntentRead { query_id, asked, passed_over }) => {
+            for ConsentPassedOver { agreement, how } in passed_over {
+                let PassedOverBy::BreakGlass { id, until, owner } = how else { continue };
+                let position = *known.entry((id.clone(), agreement.clone())).or_insert_with(|| {
+                    let AskedQuery { user, organisation, role, purpose, case_reference, reason, sql: _ } =
+                        asked.clone();
+                    found.push(Emergency {
+                        id,
+                        agreement,
+                        owner,
+                        user,
+                        organisation,
+                        role,
+                        purpose,
+                        case_reference,
+                        reason,
+                        at: record.time.clone(),
+                        until,
+                        query_ids: Vec::new(),
+                        review: None,
                     });
-                    if let Some(emergency) = found.get_mut(position) {
-                        emergency.query_ids.push(intent.query_id.clone());
-                        // What was asked after a review is not reviewed by it.
-                        emergency.review = None;
-                    }
+                    found.len() - 1
+                });
+                if let Some(emergency) = found.get_mut(position) {
+                    emergency.query_ids.push(query_id.clone());
+                    // What was asked after a review is not reviewed by it.
+                    emergency.review = None;
                 }
             }
-            Body::Review(review) => {
-                for emergency in found.iter_mut().filter(|emergency| emergency.id == review.id) {
-                    emergency.review = Some(review.clone());
-                }
-            }
-            Body::Other => {}
         }
-    }
+        Body::Review(review) => {
+            for emergency in found.iter_mut().filter(|emergency| emergency.id == review.id) {
+                emergency.review = Some(review.clone());
+            }
+        }
+        Body::Other => {}
+    })?;
     Ok(found)
 }
-
-/// How an intent names it.
-pub(super) const BREAK_GLASS: &str = "break-glass";

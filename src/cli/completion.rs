@@ -2,6 +2,8 @@
 //!
 //! Only what the asker may see is ever offered.
 
+use crate::names::quoted_identifier;
+
 /// The words of one session.
 #[derive(Clone, Debug, Default)]
 pub struct Words {
@@ -134,7 +136,7 @@ pub fn quoted(name: &str) -> String {
     let plain = name.starts_with(|c: char| c.is_ascii_lowercase() || c == '_')
         && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
         && !KEYWORDS.iter().any(|keyword| keyword.eq_ignore_ascii_case(name));
-    if plain { name.to_owned() } else { format!("\"{}\"", name.replace('"', "\"\"")) }
+    if plain { name.to_owned() } else { quoted_identifier(name) }
 }
 
 #[cfg(test)]

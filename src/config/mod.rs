@@ -24,7 +24,6 @@ mod view;
 
 pub use secret::{PseudonymKey, Secret};
 pub use signer::PublicKey;
-pub(crate) use signer::from_hexadecimal;
 
 /// The configuration file, for the schema that editors read.
 pub const FILE_KIND: crate::diagnostic::schema::FileKind = read::CONFIGURATION_FILE;

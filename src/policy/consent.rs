@@ -107,12 +107,7 @@ impl RegisterReading<'_> {
 
     /// Whether some entry of this kind decides about a row.
     fn probe(&self, entry: Entry, row: RowColumns, existence: Existence) -> Result<Expr, Error> {
-        let mut columns = RegisterColumns::new(self);
-        let mut predicates = vec![self.correlate(&mut columns, row.subject, row.format)?];
-        predicates.extend(self.deciding(entry, &mut columns)?);
-        predicates.extend(self.covering(entry, &mut columns, row)?);
-        let probe = Probe { table: self.name(), columns: columns.used, predicates };
-        Ok(Expr::Exists { probe: Box::new(probe), existence })
+        self.probe_where(entry, row, existence, |columns| self.deciding(entry, columns))
     }
 
     /// Whether an entry of this kind about a row names so many codes, overruled or not. Where records have dates, an entry
@@ -124,17 +119,31 @@ impl RegisterReading<'_> {
         row: RowColumns,
         existence: Existence,
     ) -> Result<Expr, Error> {
+        self.probe_where(entry, row, existence, |columns| {
+            let mut predicates = self.entry(entry, columns)?;
+            let named = self.specificity(columns)?;
+            if *ranks.start() > 0 {
+                predicates.push(at_least(&named, *ranks.start()));
+            }
+            if *ranks.end() < named.len() {
+                predicates.push(Expr::Not(Box::new(at_least(&named, ranks.end() + 1))));
+            }
+            Ok(predicates)
+        })
+    }
+
+    /// Whether there is an entry about a row's person and of its date for which something holds.
+    fn probe_where<'s>(
+        &'s self,
+        entry: Entry,
+        row: RowColumns,
+        existence: Existence,
+        holding: impl FnOnce(&mut RegisterColumns<'s>) -> Result<Vec<Expr>, Error>,
+    ) -> Result<Expr, Error> {
         let mut columns = RegisterColumns::new(self);
         let mut predicates = vec![self.correlate(&mut columns, row.subject, row.format)?];
-        predicates.extend(self.entry(entry, &mut columns)?);
+        predicates.extend(holding(&mut columns)?);
         predicates.extend(self.covering(entry, &mut columns, row)?);
-        let named = self.specificity(&mut columns)?;
-        if *ranks.start() > 0 {
-            predicates.push(at_least(&named, *ranks.start()));
-        }
-        if *ranks.end() < named.len() {
-            predicates.push(Expr::Not(Box::new(at_least(&named, ranks.end() + 1))));
-        }
         let probe = Probe { table: self.name(), columns: columns.used, predicates };
         Ok(Expr::Exists { probe: Box::new(probe), existence })
     }
@@ -147,21 +156,39 @@ impl RegisterReading<'_> {
                 self.unusable("it decides by the dates of records, and the share says no `dated_by`".to_owned())
             );
         };
-        let date = |column: Expr| Expr::DateOf(Box::new(column));
-        let (record, from) = (date(Expr::Outer(dated)), date(Expr::Column(columns.dated(from)?)));
-        let begun = Expr::compare(CompareOp::LessOrEqual, from.clone(), record.clone());
+        self.lasting(entry, Some(from), until.as_ref(), &Expr::DateOf(Box::new(Expr::Outer(dated))), columns)
+    }
+
+    /// That an entry's period, by the register's columns, contains a moment. A permission with an unknown start never began,
+    /// and one whose end cannot be read has ended; a refusal lasts wherever its dates, or the moment, are not known.
+    fn lasting(
+        &self,
+        entry: Entry,
+        from: Option<&String>,
+        until: Option<&String>,
+        moment: &Expr,
+        columns: &mut RegisterColumns<'_>,
+    ) -> Result<Vec<Expr>, Error> {
         let unknown = |expr: &Expr| Expr::IsNull(Box::new(expr.clone()));
-        let mut predicates = vec![match entry {
-            Entry::Permit => begun,
-            Entry::Deny => Expr::Or(vec![unknown(&from), unknown(&record), begun]),
-        }];
+        let unknown_moment = (!matches!(moment, Expr::Literal(_))).then(|| unknown(moment));
+        let mut predicates = Vec::new();
+        if let Some(from) = from {
+            let from = Expr::DateOf(Box::new(Expr::Column(columns.dated(from)?)));
+            let begun = Expr::compare(CompareOp::LessOrEqual, from.clone(), moment.clone());
+            predicates.push(match entry {
+                Entry::Permit => begun,
+                Entry::Deny => Expr::Or(
+                    [Some(unknown(&from)), unknown_moment.clone(), Some(begun)].into_iter().flatten().collect(),
+                ),
+            });
+        }
         if let Some(until) = until {
             let raw = Expr::Column(columns.dated(until)?);
-            let until = date(raw.clone());
-            let lasts = Expr::compare(CompareOp::GreaterOrEqual, until.clone(), record.clone());
+            let until = Expr::DateOf(Box::new(raw.clone()));
+            let lasts = Expr::compare(CompareOp::GreaterOrEqual, until.clone(), moment.clone());
             predicates.push(Expr::Or(match entry {
                 Entry::Permit => vec![unknown(&raw), lasts],
-                Entry::Deny => vec![unknown(&until), unknown(&record), lasts],
+                Entry::Deny => [Some(unknown(&until)), unknown_moment, Some(lasts)].into_iter().flatten().collect(),
             }));
         }
         Ok(predicates)
@@ -300,24 +327,8 @@ impl RegisterReading<'_> {
             });
         }
         let today = Expr::Literal(Value::Date(days_since_epoch(self.today)));
-        if let Some(from) = &self.register.from {
-            let from = Expr::DateOf(Box::new(Expr::Column(columns.dated(from)?)));
-            let begun = Expr::compare(CompareOp::LessOrEqual, from.clone(), today.clone());
-            predicates.push(match entry {
-                Entry::Permit => begun,
-                Entry::Deny => Expr::Or(vec![Expr::IsNull(Box::new(from)), begun]),
-            });
-        }
-        if let Some(until) = &self.register.until {
-            let raw = Expr::Column(columns.dated(until)?);
-            let until = Expr::DateOf(Box::new(raw.clone()));
-            let lasts = Expr::compare(CompareOp::GreaterOrEqual, until.clone(), today);
-            let open = match entry {
-                Entry::Permit => raw,
-                Entry::Deny => until,
-            };
-            predicates.push(Expr::Or(vec![Expr::IsNull(Box::new(open)), lasts]));
-        }
+        let (from, until) = (self.register.from.as_ref(), self.register.until.as_ref());
+        predicates.extend(self.lasting(entry, from, until, &today, columns)?);
         if let Some(given_by) = &self.register.given_by {
             predicates.extend(self.given(given_by, entry, columns)?);
         }
@@ -444,66 +455,51 @@ pub(super) fn days_since_epoch(day: NaiveDate) -> i32 {
 /// Whether entry `a` names more codes than entry `b`; both lists speak of the same columns, in the same order.
 fn outranks(a: &[Expr], b: &[Expr]) -> Expr {
     let not = |expr: Expr| Expr::Not(Box::new(expr));
-    let mut ways: Vec<Expr> = (1..=a.len())
-        .rev()
-        .map(|rank| {
-            let mut all = match at_least(a, rank) {
-                Expr::And(parts) => parts,
-                other => vec![other],
-            };
-            match rank {
-                1 => all.extend(b.iter().cloned().map(not)),
-                _ => all.push(not(at_least(b, rank))),
-            }
-            Expr::And(all)
-        })
-        .collect();
-    match (ways.len(), ways.pop()) {
-        // Without coded columns every entry is as specific as any other.
-        (_, None) => Expr::Literal(Value::Boolean(false)),
-        (1, Some(way)) => way,
-        (_, Some(way)) => {
-            ways.push(way);
-            Expr::Or(ways)
+    let by_rank = (1..=a.len()).rev().map(|rank| {
+        let mut all = match at_least(a, rank) {
+            Expr::And(parts) => parts,
+            other => vec![other],
+        };
+        match rank {
+            1 => all.extend(b.iter().cloned().map(not)),
+            _ => all.push(not(at_least(b, rank))),
         }
-    }
+        Expr::And(all)
+    });
+    // Without coded columns every entry is as specific as any other.
+    any_of(by_rank.collect())
 }
 
 /// That so many of these hold, at least one.
 fn at_least(flags: &[Expr], count: usize) -> Expr {
-    let mut ways: Vec<Expr> = choices(flags, count)
-        .into_iter()
-        .map(|mut choice| match (choice.len(), choice.pop()) {
-            (1, Some(one)) => one,
-            (_, last) => {
-                choice.extend(last);
-                Expr::And(choice)
-            }
-        })
-        .collect();
-    match (ways.len(), ways.pop()) {
-        (_, None) => Expr::Literal(Value::Boolean(false)),
-        (1, Some(way)) => way,
-        (_, Some(way)) => {
-            ways.push(way);
-            Expr::Or(ways)
+    any_of(choices(flags, count).into_iter().map(|choice| alone_or(choice, Expr::And)).collect())
+}
+
+fn any_of(ways: Vec<Expr>) -> Expr {
+    if ways.is_empty() { Expr::Literal(Value::Boolean(false)) } else { alone_or(ways, Expr::Or) }
+}
+
+/// One part as it is, or several joined.
+fn alone_or(mut parts: Vec<Expr>, joined: impl Fn(Vec<Expr>) -> Expr) -> Expr {
+    match parts.pop() {
+        Some(one) if parts.is_empty() => one,
+        last => {
+            parts.extend(last);
+            joined(parts)
         }
     }
 }
 
-/// Every way to choose so many of a few.
+/// Every way to choose so many of a few, in their order.
 fn choices(of: &[Expr], count: usize) -> Vec<Vec<Expr>> {
-    let Some((first, rest)) = of.split_first().filter(|_| count <= of.len()) else {
-        return if count == 0 { vec![Vec::new()] } else { Vec::new() };
-    };
-    if count == 0 {
-        return vec![Vec::new()];
+    match (count, of) {
+        (0, _) => vec![Vec::new()],
+        (_, []) => Vec::new(),
+        (_, [first, rest @ ..]) => {
+            let with_first = choices(rest, count - 1).into_iter().map(|choice| [vec![first.clone()], choice].concat());
+            with_first.chain(choices(rest, count)).collect()
+        }
     }
-    let with_first = choices(rest, count - 1).into_iter().map(|mut choice| {
-        choice.insert(0, first.clone());
-        choice
-    });
-    with_first.chain(choices(rest, count)).collect()
 }
 
 /// The same expression as the enclosing level's, seen from inside a probe.

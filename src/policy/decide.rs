@@ -110,14 +110,14 @@ impl Policy {
     /// consent and may not.
     pub fn entitlement(&self, session: &Session, table: &QualifiedTable) -> Result<Entitlement, Error> {
         let mut refusal = None;
-        let request = Request { session, table, today: self.today() };
+        let request = Request { session, table, today: self.today(), now: Utc::now() };
         // The others would fail by `Rule::Table`, which says nothing to an asker.
         for agreement in self.sharing_agreements(session, table) {
             let failing = Rule::ALL.into_iter().find_map(|rule| Some((rule, rule.failing(agreement, &request)?)));
             let missing = |what, flag| Error::RequirementMissing { agreement: agreement.id.clone(), what, flag };
             match (failing, agreement.share_of(table)) {
                 (None, Some(share)) => {
-                    let passed_over = passed_over(agreement, session);
+                    let passed_over = passing_over(agreement, session, request.now).unwrap_or_default();
                     return Ok(Entitlement { agreement: Arc::clone(agreement), share: share.clone(), passed_over });
                 }
                 (Some((Rule::InForce, why)), _) => {
@@ -142,7 +142,7 @@ impl Policy {
     /// What every rule of every agreement that shares a table says of a session, in the order of the files: the reasons of
     /// [`Policy::entitlement`], which asks the same rules. For those who write agreements, never for an asker.
     pub fn examine(&self, session: &Session, table: &QualifiedTable) -> Vec<Examined> {
-        let request = Request { session, table, today: self.today() };
+        let request = Request { session, table, today: self.today(), now: Utc::now() };
         let sharing = self.agreements.iter().filter(|agreement| agreement.share_of(table).is_some());
         sharing
             .map(|agreement| Examined {
@@ -191,6 +191,8 @@ struct Request<'a> {
     session: &'a Session,
     table: &'a QualifiedTable,
     today: NaiveDate,
+    /// By the machine's clock: an emergency is of now, whatever day agreements are tried on.
+    now: DateTime<Utc>,
 }
 
 /// What must hold of an agreement and a session before a table is released, in the order in which it is asked.
@@ -243,7 +245,7 @@ impl Rule {
                 format!("it does not share `{}`", request.table)
             }),
             Self::InForce => not_in_force(agreement, request.today),
-            Self::PassingOver => not_passed_over(agreement, session, Utc::now()),
+            Self::PassingOver => passing_over(agreement, session, request.now).err(),
             Self::CaseReference => {
                 let overrides = passed(agreement, session) == Some(&BeyondConsent::Override);
                 unless(!(agreement.require.case_reference || overrides) || given(&session.case_reference), &|| {
@@ -278,42 +280,35 @@ fn passed<'s>(agreement: &Agreement, session: &'s Session) -> Option<&'s BeyondC
     session.beyond_consent.as_ref().filter(|_| agreement.consent != Consent::NotRequired)
 }
 
-/// Why an agreement does not let a session ask past consent, where it asks so.
-fn not_passed_over(agreement: &Agreement, session: &Session, now: DateTime<Utc>) -> Option<String> {
-    let nobody = |what: &str| Some(format!("it names nobody who may {what}"));
-    let may_not = |what: &str| Some(format!("it does not let role `{}` {what}", session.role));
-    match passed(agreement, session)? {
-        BeyondConsent::Override => match &agreement.statutory_override {
-            None => nobody("override it"),
-            Some(may) if !may.roles.contains(&session.role) => may_not("override it"),
-            Some(_) => None,
-        },
-        BeyondConsent::BreakGlass(broken) => match &agreement.break_glass {
-            None => nobody("break the glass"),
-            Some(may) if !may.roles.contains(&session.role) => may_not("break the glass"),
-            // A moment to come is no moment at which it was broken.
-            Some(_) if broken.at > now => Some("the glass has not been broken yet".to_owned()),
-            Some(may) if now > broken.at + Duration::hours(i64::from(may.hours)) => {
-                Some(format!("the glass was broken more than {} hours ago", may.hours))
+/// How persons' own decisions are passed over, where a session asks for it; an error says why the agreement does not let it.
+fn passing_over(agreement: &Agreement, session: &Session, now: DateTime<Utc>) -> Result<Option<PassedOver>, String> {
+    let nobody = |what: &str| format!("it names nobody who may {what}");
+    let may_not = |what: &str| format!("it does not let role `{}` {what}", session.role);
+    Ok(Some(match passed(agreement, session) {
+        None => return Ok(None),
+        Some(BeyondConsent::Override) => {
+            let may = agreement.statutory_override.as_ref().ok_or_else(|| nobody("override it"))?;
+            if !may.roles.contains(&session.role) {
+                return Err(may_not("override it"));
             }
-            Some(_) => None,
-        },
-    }
-}
-
-/// For an agreement whose rules hold.
-fn passed_over(agreement: &Agreement, session: &Session) -> Option<PassedOver> {
-    match passed(agreement, session)? {
-        BeyondConsent::Override => {
-            let may = agreement.statutory_override.as_ref()?;
-            Some(PassedOver::Override { gateway: may.gateway.clone() })
+            PassedOver::Override { gateway: may.gateway.clone() }
         }
-        BeyondConsent::BreakGlass(broken) => {
-            let may = agreement.break_glass.as_ref()?;
+        Some(BeyondConsent::BreakGlass(broken)) => {
+            let may = agreement.break_glass.as_ref().ok_or_else(|| nobody("break the glass"))?;
+            if !may.roles.contains(&session.role) {
+                return Err(may_not("break the glass"));
+            }
             let until = broken.at + Duration::hours(i64::from(may.hours));
-            Some(PassedOver::BreakGlass { id: broken.id.clone(), until })
+            // A moment to come is no moment at which it was broken.
+            if broken.at > now {
+                return Err("the glass has not been broken yet".to_owned());
+            }
+            if now > until {
+                return Err(format!("the glass was broken more than {} hours ago", may.hours));
+            }
+            PassedOver::BreakGlass { id: broken.id.clone(), until }
         }
-    }
+    }))
 }
 
 fn not_in_force(agreement: &Agreement, today: NaiveDate) -> Option<String> {

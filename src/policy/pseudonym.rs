@@ -3,7 +3,6 @@
 //! Source: HMAC-SHA-256 (RFC 2104, FIPS 198-1). The message is prefixed by the agreement's id and purpose, so that the same
 //! person has another pseudonym under another agreement: they cannot be joined across.
 
-use std::fmt::Write as _;
 use std::sync::Arc;
 
 use datafusion::arrow::array::{Array, AsArray, StringBuilder};
@@ -14,6 +13,7 @@ use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
 use crate::config::PseudonymKey;
+use crate::hexadecimal::to_hexadecimal;
 
 /// The function that turns one agreement's subject keys into pseudonyms: 32 hexadecimal digits, NULL for NULL.
 #[derive(Clone, Debug)]
@@ -42,11 +42,7 @@ impl Pseudonym {
         mac.update(self.scope.as_bytes());
         mac.update(value.as_bytes());
         let digest = mac.finalize().into_bytes();
-        let mut digits = String::with_capacity(32);
-        for byte in digest.iter().take(16) {
-            write!(digits, "{byte:02x}").map_err(|error| DataFusionError::External(Box::new(error)))?;
-        }
-        Ok(digits)
+        Ok(to_hexadecimal(digest.get(..16).unwrap_or_default()))
     }
 }
 

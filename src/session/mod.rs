@@ -32,6 +32,15 @@ pub enum BeyondConsent {
     BreakGlass(BrokenGlass),
 }
 
+impl BeyondConsent {
+    /// The ways, by the words that files and settings say.
+    pub const WORDS: [(&'static str, MakeBeyondConsent); 2] =
+        [("override", || Self::Override), ("break-glass", || Self::BreakGlass(BrokenGlass::now()))];
+}
+
+/// Makes one of now.
+pub type MakeBeyondConsent = fn() -> BeyondConsent;
+
 /// One emergency of one session.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BrokenGlass {

@@ -159,14 +159,10 @@ fn activity(set: &PolicySet, agreement: &Agreement, on: NaiveDate) -> Activity {
     let mut lawful_basis = vec![format!("article 6(1)({}): {}", basis.article_6, article_6(&basis.article_6))];
     lawful_basis.extend(basis.article_9.as_ref().map(|point| format!("article 9(2)({point}): {}", article_9(point))));
     lawful_basis.extend(basis.gateway.clone());
-    let registers = match &agreement.consent {
-        Consent::NotRequired => Vec::new(),
-        Consent::Required { registers, .. } => registers
-            .iter()
-            .filter_map(|name| set.registers.get(name))
-            .map(|register| format!("{} in {}: {}", register.name, register.table, words::register(register)))
-            .collect(),
-    };
+    let asked = agreement.consent.registers().iter().filter_map(|name| set.registers.get(name));
+    let registers = asked
+        .map(|register| format!("{} in {}: {}", register.name, register.table, words::register(register)))
+        .collect();
     let requires = words::requires(agreement.require);
     let tables = agreement.shares.iter().map(|share| {
         let keys_to = words::disclosures(share);

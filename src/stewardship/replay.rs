@@ -17,7 +17,7 @@ use super::render::{Document, Grid};
 use crate::audit::AskedQuery;
 use crate::engine::{Engine, Role, Run};
 use crate::error::Error;
-use crate::names::QualifiedTable;
+use crate::names::{QualifiedTable, quoted_identifier};
 use crate::policy::ColumnValue;
 use crate::session::Session;
 
@@ -236,8 +236,9 @@ async fn extent(engine: &Engine, session: &Session, table: &QualifiedTable) -> R
             plain.is_some() || matches!(column.value, ColumnValue::Pseudonym { .. })
         },
     );
-    let counted = key.map_or_else(|| "NULL".to_owned(), |column| format!("count(DISTINCT {})", quoted(&column.name)));
-    let name = [&table.agency, &table.schema, &table.table].map(|part| quoted(part)).join(".");
+    let counted =
+        key.map_or_else(|| "NULL".to_owned(), |column| format!("count(DISTINCT {})", quoted_identifier(&column.name)));
+    let name = [&table.agency, &table.schema, &table.table].map(|part| quoted_identifier(part)).join(".");
     let sql = format!("SELECT count(*), {counted} FROM {name}");
     let answer = match engine.query(session, &sql).await {
         Ok(answer) => answer,
@@ -251,10 +252,6 @@ async fn extent(engine: &Engine, session: &Session, table: &QualifiedTable) -> R
         (!numbers.is_null(0)).then(|| u64::try_from(numbers.value(0)).ok()).flatten()
     };
     Ok(Extent { rows: number(0), persons: number(1) })
-}
-
-fn quoted(name: &str) -> String {
-    format!("\"{}\"", name.replace('"', "\"\""))
 }
 
 impl Replay {

@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 
 use crate::config::ViewConfig;
-use crate::names::QualifiedTable;
+use crate::names::{QualifiedTable, quoted_identifier};
 use crate::policy::ReleasedTable;
 
 /// The SQL of a view for one asker, and what is missing from it.
@@ -60,8 +60,8 @@ pub fn unified_sql(view: &ViewConfig, released: &[(QualifiedTable, Option<&Relea
             .iter()
             .map(|(value, agency)| format!("WHEN max(v{value}) IS NOT NULL THEN '{}'", agency.replace('\'', "''")))
             .collect();
-        outputs.push(format!("coalesce({}) AS {}", choices.join(", "), quoted(column)));
-        outputs.push(format!("CASE {} END AS {}", from.join(" "), quoted(&format!("{column}_source"))));
+        outputs.push(format!("coalesce({}) AS {}", choices.join(", "), quoted_identifier(column)));
+        outputs.push(format!("CASE {} END AS {}", from.join(" "), quoted_identifier(&format!("{column}_source"))));
     }
     let branches: Vec<String> = sources
         .iter()
@@ -71,21 +71,21 @@ pub fn unified_sql(view: &ViewConfig, released: &[(QualifiedTable, Option<&Relea
                 .enumerate()
                 .map(|(number, (owner, column))| {
                     if owner == name {
-                        format!("{} AS v{number}", quoted(column))
+                        format!("{} AS v{number}", quoted_identifier(column))
                     } else {
                         format!("NULL AS v{number}")
                     }
                 })
                 .collect();
             let columns = if columns.is_empty() { String::new() } else { format!(", {}", columns.join(", ")) };
-            let table = [&name.agency, &name.schema, &name.table].map(|part| quoted(part)).join(".");
-            format!("SELECT {} AS k{columns} FROM {table}", quoted(key))
+            let table = [&name.agency, &name.schema, &name.table].map(|part| quoted_identifier(part)).join(".");
+            format!("SELECT {} AS k{columns} FROM {table}", quoted_identifier(key))
         })
         .collect();
     let outputs = if outputs.is_empty() { String::new() } else { format!(", {}", outputs.join(", ")) };
     let sql = format!(
         "SELECT k AS {}{outputs} FROM ({}) AS sources WHERE k IS NOT NULL GROUP BY k",
-        quoted(&view.key),
+        quoted_identifier(&view.key),
         branches.join(" UNION ALL ")
     );
     let notices = missing
@@ -94,8 +94,4 @@ pub fn unified_sql(view: &ViewConfig, released: &[(QualifiedTable, Option<&Relea
         .map(|agency| format!("`unified.{}` leaves out agency `{agency}`: no agreement releases it to you", view.name))
         .collect();
     Some(UnifiedSql { sql, notices })
-}
-
-fn quoted(name: &str) -> String {
-    format!("\"{}\"", name.replace('"', "\"\""))
 }

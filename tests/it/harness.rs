@@ -19,7 +19,7 @@ use wayleave::engine::{Answer, Engine, FragmentReport};
 use wayleave::error::Error;
 use wayleave::federate::PushdownLevel;
 use wayleave::policy::Clock;
-use wayleave::session::{BeyondConsent, BrokenGlass, Identity, Session};
+use wayleave::session::{BeyondConsent, Identity, Session};
 use wayleave_connector_testkit::{MariadbServer, PostgresServer};
 use wayleave_tds_server::{Options, Server as TdsServer};
 
@@ -248,10 +248,9 @@ pub fn sessions() -> BTreeMap<String, Session> {
         let mut session = Session::new(identity, field("purpose").unwrap());
         session.case_reference = field("case");
         session.reason = field("reason");
-        session.beyond_consent = field("beyond_consent").map(|how| match how.as_str() {
-            "override" => BeyondConsent::Override,
-            "break-glass" => BeyondConsent::BreakGlass(BrokenGlass::now()),
-            other => panic!("`{other}` is no way past consent"),
+        session.beyond_consent = field("beyond_consent").map(|how| {
+            let way = BeyondConsent::WORDS.iter().find(|(word, _)| *word == how);
+            way.unwrap_or_else(|| panic!("`{how}` is no way past consent")).1()
         });
         (name, session)
     };

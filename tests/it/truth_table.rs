@@ -252,10 +252,7 @@ async fn a_list_of_persons_who_are_not_linked_needs_the_subject_of_the_table() {
     let subject = "subject = { column = \"nhs_number\", scheme = \"nhs-number\", form = \"compact\" }\n";
     let texts = [
         cases(subject, "rows = [{ patient_id = 1 }]"),
-        cases(
-            "",
-            "refused = \"agreement-unusable\"\nbecause = \"`do_not_link` needs a subject column of the table\"",
-        ),
+        cases("", "refused = \"agreement-unusable\"\nbecause = \"`do_not_link` needs a subject column of the table\""),
     ];
     for text in texts {
         let file = CaseFile::parse(Path::new("list.case.toml"), &text).unwrap_or_else(|found| panic!("{found}"));

@@ -54,11 +54,7 @@ impl Agreement {
 
     /// Every register that it asks, by name.
     pub fn registers(&self) -> impl Iterator<Item = &String> {
-        let of_consent = match &self.consent {
-            Consent::NotRequired => &[][..],
-            Consent::Required { registers, .. } => registers,
-        };
-        of_consent.iter().chain(&self.do_not_link).chain(&self.record_dissent)
+        self.consent.registers().iter().chain(&self.do_not_link).chain(&self.record_dissent)
     }
 
     pub fn share_of(&self, table: &QualifiedTable) -> Option<&Share> {
@@ -124,6 +120,16 @@ pub enum Consent {
         /// What happens to a person of whom no register knows anything; deny where the mode is opt-in.
         no_information: Decision,
     },
+}
+
+impl Consent {
+    /// The registers that are asked for persons' decisions.
+    pub fn registers(&self) -> &[String] {
+        match self {
+            Self::NotRequired => &[],
+            Self::Required { registers, .. } => registers,
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -14,6 +14,7 @@ use super::signature::{SIGNATURES, check_signed};
 use crate::config::PublicKey;
 use crate::diagnostic::document::{Contents, Document};
 use crate::diagnostic::{Diagnostic, Diagnostics, Located, nearest, quoted};
+use crate::hexadecimal::to_hexadecimal;
 
 const AGREEMENTS: &str = "agreements";
 const REGISTERS: &str = "registers.toml";
@@ -204,7 +205,7 @@ impl Reading {
             self.purposes.extend(read.into_iter().flatten());
             all_read
         } else {
-            let read = read_agreement(&document, file, hexadecimal(&Sha256::digest(text)));
+            let read = read_agreement(&document, file, to_hexadecimal(&Sha256::digest(text)));
             let all_read = read.is_some();
             self.agreements.extend(read);
             all_read
@@ -384,9 +385,5 @@ fn hash_of(files: &BTreeMap<PathBuf, String>) -> String {
             digest.update(part);
         }
     }
-    hexadecimal(&digest.finalize())
-}
-
-fn hexadecimal(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    to_hexadecimal(&digest.finalize())
 }

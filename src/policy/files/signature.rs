@@ -8,10 +8,11 @@ use std::path::Path;
 
 use aws_lc_rs::signature::{ED25519, Ed25519KeyPair, KeyPair, UnparsedPublicKey};
 
-use crate::config::{PublicKey, from_hexadecimal};
+use crate::config::PublicKey;
 use crate::diagnostic::document::{Contents, Document, Entry, Key, Table};
 use crate::diagnostic::schema::{FileKind, Shape};
 use crate::diagnostic::{Diagnostic, Diagnostics, Place};
+use crate::hexadecimal::{from_hexadecimal, to_hexadecimal};
 
 /// The file's name in the policy directory.
 pub const SIGNATURES: &str = "signatures.toml";
@@ -73,10 +74,7 @@ impl SigningKey {
     pub fn generate() -> Option<String> {
         let mut seed = [0; PublicKey::BYTES];
         aws_lc_rs::rand::fill(&mut seed).ok()?;
-        Some(seed.iter().fold(String::new(), |mut text, byte| {
-            let _ = write!(text, "{byte:02x}");
-            text
-        }))
+        Some(to_hexadecimal(&seed))
     }
 
     pub fn public_key(&self) -> Option<PublicKey> {
@@ -97,11 +95,16 @@ fn message(hash: &str) -> Vec<u8> {
 /// # Errors
 /// Everything wrong in the file.
 pub fn read_signatures(directory: &Path) -> Result<Vec<Signature>, Diagnostics> {
-    let file = directory.join(SIGNATURES);
-    match std::fs::read_to_string(&file) {
-        Ok(text) => Ok(parse(&file, &text)?.into_iter().map(|(signature, _)| signature).collect()),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Vec::new()),
-        Err(error) => Err(Diagnostic::of_file(&file, format!("it cannot be read: {}", error.kind())).into()),
+    let read = read_file(&directory.join(SIGNATURES))?.unwrap_or_default();
+    Ok(read.into_iter().map(|(signature, _)| signature).collect())
+}
+
+/// The signatures of a file, each with its place; `None` where there is no such file.
+fn read_file(file: &Path) -> Result<Option<Vec<(Signature, Place)>>, Diagnostics> {
+    match std::fs::read_to_string(file) {
+        Ok(text) => parse(file, &text).map(Some),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(Diagnostic::of_file(file, format!("it cannot be read: {}", error.kind())).into()),
     }
 }
 
@@ -112,11 +115,8 @@ pub fn write_signatures(signatures: &[Signature]) -> String {
                     they were then, and for no others.\n"
             .to_owned();
     for signature in signatures {
-        let _ = write!(text, "\n[[signature]]\nkey = \"{}\"\nvalue = \"", signature.key);
-        signature.value.iter().for_each(|byte| {
-            let _ = write!(text, "{byte:02x}");
-        });
-        text.push_str("\"\n");
+        let value = to_hexadecimal(&signature.value);
+        let _ = write!(text, "\n[[signature]]\nkey = \"{}\"\nvalue = \"{value}\"\n", signature.key);
     }
     text
 }
@@ -129,15 +129,10 @@ pub(super) fn check_signed(directory: &Path, hash: &str, signed_by: &[PublicKey]
     let file = directory.join(SIGNATURES);
     let hint =
         "look at what has changed, then run `wayleave policy sign --key FILE` with the key of one of `signed_by`";
-    let text = match std::fs::read_to_string(&file) {
-        Ok(text) => text,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            let message = "the configuration wants the policy files signed, and there is no signature";
-            return Err(Diagnostic::of_file(&file, message).with_hint(hint).into());
-        }
-        Err(error) => return Err(Diagnostic::of_file(&file, format!("it cannot be read: {}", error.kind())).into()),
+    let Some(signatures) = read_file(&file)? else {
+        let message = "the configuration wants the policy files signed, and there is no signature";
+        return Err(Diagnostic::of_file(&file, message).with_hint(hint).into());
     };
-    let signatures = parse(&file, &text)?;
     let known: Vec<&(Signature, Place)> =
         signatures.iter().filter(|(signature, _)| signed_by.contains(&signature.key)).collect();
     if known.iter().any(|(signature, _)| signature.fits(hash)) {

@@ -204,6 +204,7 @@ impl PoliciesInForce {
 
     async fn read(&self, source: &PolicySource) -> Result<PolicySet, Diagnostics> {
         let (source, before) = (source.clone(), self.policy());
+        let directory = source.directory.clone();
         let read = tokio::task::spawn_blocking(move || {
             let set = source.load()?;
             if set.agreements.is_empty() && !before.set().agreements.is_empty() {
@@ -212,10 +213,7 @@ impl PoliciesInForce {
             set.check_agencies(&before.agencies().names().map(str::to_owned).collect())?;
             Ok(set)
         });
-        read.await.unwrap_or_else(|_| {
-            let directory = &self.source.as_ref().map(|source| source.directory.clone()).unwrap_or_default();
-            Err(Diagnostic::of_file(directory, "the files could not be checked").into())
-        })
+        read.await.unwrap_or_else(|_| Err(Diagnostic::of_file(&directory, "the files could not be checked").into()))
     }
 
     /// Puts a set in force, or says why it is not.

@@ -11,7 +11,7 @@ use crate::diagnostic::document::{Contents, Document, Entry, Key, Table};
 use crate::diagnostic::schema::{FileKind, Rule, Shape, words};
 use crate::diagnostic::{Diagnostic, Diagnostics, quoted};
 use crate::names::QualifiedTable;
-use crate::session::{BeyondConsent, BrokenGlass, Identity, Session};
+use crate::session::{BeyondConsent, Identity, Session};
 
 pub(super) const CASE_FILE: FileKind = FileKind {
     name: "case",
@@ -71,7 +71,7 @@ const CASE_KEYS: &[Key] = &[
     Key::new("reason", "reason = \"strategy discussion\"").says("The reason that is given."),
     Key::new("beyond_consent", "beyond_consent = \"override\"")
         .says("How the session asks past persons' own decisions.")
-        .of(Shape::OneOf(|| words(&BEYOND_CONSENT))),
+        .of(Shape::OneOf(|| words(&BeyondConsent::WORDS))),
     Key::new("on", "on = 2026-06-01").says("The day of this case.").of(Shape::Date),
     Key::new("table", "table = \"health.main.patients\"")
         .says("Asks for every released column of a table.")
@@ -92,14 +92,6 @@ const CASE_KEYS: &[Key] = &[
     Key::new("because", "because = \"it ended on\"").says("Words that the refusal says."),
 ];
 const CASE_RULES: &[Rule] = &[Rule::One(&["table", "query"])];
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Beyond {
-    Override,
-    BreakGlass,
-}
-
-const BEYOND_CONSENT: [(&str, Beyond); 2] = [("override", Beyond::Override), ("break-glass", Beyond::BreakGlass)];
 
 /// What stands in an expected cell for any value but NULL.
 pub(super) const ANY: &str = "<any>";
@@ -319,16 +311,13 @@ fn read_case(table: &Table<'_>, on: NaiveDate, tables: &[CaseTable]) -> Option<C
     };
     let expected = read_expected(table);
     let beyond_consent = match table.optional("beyond_consent") {
-        Some(entry) => entry.one_of(&BEYOND_CONSENT).map(|how| Some(how.value)),
+        Some(entry) => entry.one_of(&BeyondConsent::WORDS).map(|how| Some((how.value)())),
         None => Some(None),
     };
     let mut session = Session::new(identity?, purpose?.value);
     session.case_reference = case_reference?;
     session.reason = reason?;
-    session.beyond_consent = beyond_consent?.map(|how| match how {
-        Beyond::Override => BeyondConsent::Override,
-        Beyond::BreakGlass => BeyondConsent::BreakGlass(BrokenGlass::now()),
-    });
+    session.beyond_consent = beyond_consent?;
     Some(Case {
         name: name?.value,
         line: table.place().line,

@@ -31,13 +31,6 @@ impl Effect {
     }
 }
 
-pub(super) fn registers_of(consent: &Consent) -> &[String] {
-    match consent {
-        Consent::NotRequired => &[],
-        Consent::Required { registers, .. } => registers,
-    }
-}
-
 /// `Less` than before where more is seen after.
 pub(super) fn by_order(order: Ordering) -> Option<Effect> {
     match order {
@@ -74,7 +67,7 @@ pub(super) fn consent_effect(old: &Consent, new: &Consent) -> Effect {
         Consent::Required { no_information: Decision::Permit, .. } => 1,
         Consent::Required { no_information: Decision::Deny, .. } => 0,
     };
-    let (before, after) = (registers_of(old), registers_of(new));
+    let (before, after) = (old.registers(), new.registers());
     let subset = |small: &[String], large: &[String]| small.iter().all(|register| large.contains(register));
     match silent_permitted(old).cmp(&silent_permitted(new)) {
         // Fewer or other registers beside a stricter rule may leave out less, and the other way round.

@@ -8,7 +8,7 @@ mod effect;
 use std::collections::{BTreeMap, BTreeSet};
 
 pub use effect::Effect;
-use effect::{by_order, consent_effect, mask_effect, output_effect, registers_of};
+use effect::{by_order, consent_effect, mask_effect, output_effect};
 use serde::Serialize;
 use wayleave_connector_api::KeyDisclosure;
 
@@ -398,7 +398,7 @@ impl Found {
             let who: BTreeSet<String> = [old, new]
                 .into_iter()
                 .flat_map(|set| &set.agreements)
-                .filter(|agreement| !agreement.draft && registers_of(&agreement.consent).contains(name))
+                .filter(|agreement| !agreement.draft && agreement.consent.registers().contains(name))
                 .flat_map(|agreement| {
                     let purpose = &agreement.basis.purpose;
                     words::recipients(agreement).into_iter().map(move |who| format!("{who} for {purpose}"))
