@@ -301,10 +301,13 @@ impl RegisterReading<'_> {
         let mine = self.specificity(columns)?;
         let theirs = self.specificity(&mut rival)?;
         let mine: Vec<Expr> = mine.iter().map(outer).collect();
-        overruling.push(match entry {
-            Entry::Deny => outranks(&theirs, &mine),
-            Entry::Permit => Expr::Not(Box::new(outranks(&mine, &theirs))),
-        });
+        match entry {
+            // Without coded columns every entry is as specific as any other: no permission stands above a refusal.
+            Entry::Deny if mine.is_empty() => return Ok(predicates),
+            Entry::Permit if mine.is_empty() => {}
+            Entry::Deny => overruling.push(outranks(&theirs, &mine)),
+            Entry::Permit => overruling.push(Expr::Not(Box::new(outranks(&mine, &theirs)))),
+        }
         let probe = Probe { table: self.name(), columns: rival.used, predicates: overruling };
         predicates.push(Expr::Exists { probe: Box::new(probe), existence: Existence::Forbidden });
         Ok(predicates)
@@ -466,7 +469,6 @@ fn outranks(a: &[Expr], b: &[Expr]) -> Expr {
         }
         Expr::And(all)
     });
-    // Without coded columns every entry is as specific as any other.
     any_of(by_rank.collect())
 }
 

@@ -160,7 +160,8 @@ fn columns<'a>(
     share: &'a Share,
 ) -> impl Iterator<Item = MatrixRow> + 'a {
     let requires = words::requires(agreement.require);
-    share.columns.iter().map(move |column| MatrixRow {
+    let own = share.columns.iter().map(|column| (column, words::seen_as(share.masks.get(column))));
+    own.chain(words::dissent_column(share)).map(move |(column, seen_as)| MatrixRow {
         organisation: organisation.to_owned(),
         role: role.to_owned(),
         purpose: agreement.basis.purpose.clone(),
@@ -168,7 +169,7 @@ fn columns<'a>(
         state: words::state(state),
         table: share.table.to_string(),
         column: column.clone(),
-        seen_as: words::seen_as(share.masks.get(column)),
+        seen_as,
         rows: share.rows.clone(),
         consent: words::whole_consent(agreement),
         requires: (!requires.is_empty()).then(|| requires.clone()),
@@ -212,7 +213,8 @@ mod tests {
             let table = QualifiedTable::parse(&row.table).unwrap();
             let granted = policy.entitlement(&session(&row.organisation, &row.role, &row.purpose), &table).unwrap();
             assert_eq!(granted.agreement.id, row.agreement);
-            assert!(granted.share.columns.contains(&row.column), "{row:?}");
+            let share = &granted.share;
+            assert!(share.columns.iter().chain(&share.dissent_as).any(|column| *column == row.column), "{row:?}");
         }
         // The other way: every grant of every role, purpose and table that any file names has its rows.
         for agreement in &set.agreements {
@@ -221,7 +223,9 @@ mod tests {
                 for share in set.agreements.iter().flat_map(|agreement| &agreement.shares) {
                     for purpose in set.purposes.keys() {
                         let granted = policy.entitlement(&session(organisation, role, purpose), &share.table);
-                        let columns = granted.map_or(0, |granted| granted.share.columns.len());
+                        let columns = granted.map_or(0, |granted| {
+                            granted.share.columns.len() + usize::from(granted.share.dissent_as.is_some())
+                        });
                         let filter = MatrixFilter {
                             organisation: Some(organisation.to_owned()),
                             role: Some(role.to_owned()),
@@ -250,6 +254,15 @@ mod tests {
         }
         assert!(states.iter().any(|state| state.starts_with("ended on ")), "{states:?}");
         assert!(of("2020-01-01", false).is_empty());
+    }
+
+    #[test]
+    fn what_an_agreement_tells_of_dissent_is_a_column_like_any() {
+        let set = PolicySet::load(&Path::new(env!("CARGO_MANIFEST_DIR")).join("policies")).unwrap();
+        let matrix = Matrix::of(&set, day("2026-06-01"), &MatrixFilter::default());
+        let told: Vec<&MatrixRow> = matrix.rows.iter().filter(|row| row.column == "dissented").collect();
+        assert_eq!(told.len(), 2, "a row for each role: {told:?}");
+        assert!(told.iter().all(|row| row.seen_as == "whether the person has refused"));
     }
 
     #[test]

@@ -181,6 +181,12 @@ fn activity(set: &PolicySet, agreement: &Agreement, on: NaiveDate) -> Activity {
                         pseudonym: mask == Some(&MaskRule::Pseudonym),
                     }
                 })
+                .chain(words::dissent_column(share).map(|(column, seen_as)| ActivityColumn {
+                    column: column.clone(),
+                    seen_as,
+                    masked: true,
+                    pseudonym: false,
+                }))
                 .collect(),
             keys_to: (!keys_to.is_empty()).then_some(keys_to),
             plain_keys_leave: share.disclose_keys_to.values().any(|form| *form == KeyDisclosure::Plain),

@@ -22,6 +22,11 @@ pub(super) fn seen_as(mask: Option<&MaskRule>) -> String {
     }
 }
 
+/// The column that a share adds to the table's own, and how it is seen.
+pub(super) fn dissent_column(share: &Share) -> Option<(&String, String)> {
+    share.dissent_as.as_ref().map(|column| (column, "whether the person has refused".to_owned()))
+}
+
 /// Who may pass over consent; nothing where nobody may.
 pub(super) fn passing_over(agreement: &Agreement) -> Vec<String> {
     let by_override = agreement.statutory_override.iter().map(|may| {
