@@ -9,6 +9,7 @@ mod padded;
 mod spill;
 mod spool;
 mod stopwatch;
+mod yielding;
 
 pub use join::{Collected, Collector, SpillingJoinExec, physical_rules};
 pub use memory::{Memory, MemoryLimits, MemoryUse, QueryMemory};

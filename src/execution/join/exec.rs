@@ -22,12 +22,14 @@ use futures::{TryStreamExt, stream};
 use super::collect::Collector;
 use crate::execution::Stopwatch;
 use crate::execution::padded::{PADDED_SIDES, physical_rules_as_meant};
+use crate::execution::yielding::YieldingJoins;
 
-/// The rules for physical plans, with joins that spill.
+/// The rules for physical plans, with joins that spill and let others run.
 pub fn physical_rules() -> Vec<Arc<dyn PhysicalOptimizerRule + Send + Sync>> {
     let mut rules = physical_rules_as_meant();
     let place = rules.iter().position(|rule| rule.name() == PADDED_SIDES).map_or(0, |place| place + 1);
     rules.insert(place, Arc::new(SpillingJoins));
+    rules.push(Arc::new(YieldingJoins));
     rules
 }
 
