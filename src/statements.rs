@@ -1,4 +1,4 @@
-//! Splitting SQL text into statements at `;`, each as it was written.
+//! SQL as text: its statements, cut at `;`, and the places of its parameters; everything else as it was written.
 
 use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
 use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan, Tokenizer};
@@ -48,6 +48,49 @@ impl Statements {
     }
 }
 
+/// A statement's parameters, `$1` and so on, by where they stand.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Parameters {
+    /// Number, and bytes in the text, in its order.
+    places: Vec<(usize, std::ops::Range<usize>)>,
+}
+
+impl Parameters {
+    /// Those of a statement; none where it cannot be read, which whoever plans it will say.
+    pub fn of(sql: &str) -> Self {
+        let Ok(tokens) = Tokenizer::new(&PostgreSqlDialect {}, sql).tokenize_with_location() else {
+            return Self::default();
+        };
+        let lines = line_starts(sql);
+        let place = |token: &TokenWithSpan| {
+            let Token::Placeholder(name) = &token.token else { return None };
+            let number = name.strip_prefix('$')?.parse().ok()?;
+            let start = offset(sql, &lines, token.span.start.line, token.span.start.column)?;
+            let place = start..start + name.len();
+            (sql.get(place.clone()) == Some(name.as_str())).then_some((number, place))
+        };
+        Self { places: tokens.iter().filter_map(place).collect() }
+    }
+
+    /// How many values it takes: the greatest number.
+    pub fn count(&self) -> usize {
+        self.places.iter().map(|(number, _)| *number).max().unwrap_or(0)
+    }
+
+    /// The statement with literals in their places, the first for `$1`; `None` where one is missing.
+    pub fn bound(&self, sql: &str, literals: &[String]) -> Option<String> {
+        let mut bound = String::with_capacity(sql.len());
+        let mut after = 0;
+        for (number, place) in &self.places {
+            bound.push_str(sql.get(after..place.start)?);
+            bound.push_str(literals.get(number.checked_sub(1)?)?);
+            after = place.end;
+        }
+        bound.push_str(sql.get(after..)?);
+        Some(bound)
+    }
+}
+
 /// Byte offsets at which lines begin.
 fn line_starts(sql: &str) -> Vec<usize> {
     std::iter::once(0).chain(sql.match_indices('\n').map(|(position, _)| position + 1)).collect()
@@ -64,6 +107,21 @@ fn offset(sql: &str, lines: &[usize], line: u64, column: u64) -> Option<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn parameters_are_bound_where_they_stand_and_nowhere_else() {
+        let sql = "SELECT '$1', \"$1\", é -- $1\n FROM t WHERE a = $2 AND b = $$ $1 $$ AND c IN ($10,$1)";
+        let parameters = Parameters::of(sql);
+        assert_eq!(parameters.count(), 10);
+        let literals: Vec<String> = (1..=10).map(|number| format!("<{number}>")).collect();
+        assert_eq!(
+            parameters.bound(sql, &literals).unwrap(),
+            "SELECT '$1', \"$1\", é -- $1\n FROM t WHERE a = <2> AND b = $$ $1 $$ AND c IN (<10>,<1>)"
+        );
+        assert_eq!(parameters.bound(sql, &literals[..9]), None);
+        assert_eq!(Parameters::of("SELECT $0").bound("SELECT $0", &literals), None);
+        assert_eq!(Parameters::of("SELECT 1").bound("SELECT 1", &[]).unwrap(), "SELECT 1");
+    }
 
     fn split(sql: &str) -> (Vec<String>, Option<String>) {
         let Statements { complete, rest } = Statements::split(sql);

@@ -7,7 +7,7 @@ use std::thread::{self, JoinHandle};
 use tokio::sync::oneshot;
 
 use super::AuditError;
-use super::record::{Body, Intent, Outcome, Refusal, Review};
+use super::record::{Body, FailedLogin, Intent, Outcome, Refusal, Review};
 use super::store::Store;
 
 /// How many waiting records one sync may carry.
@@ -88,6 +88,14 @@ impl AuditLog {
     /// The record could not be written.
     pub async fn review(&self, review: Review) -> Result<(), AuditError> {
         self.append(&Body::Review(review)).await
+    }
+
+    /// Records a login that has failed; on the disk when this returns.
+    ///
+    /// # Errors
+    /// The record could not be written.
+    pub async fn failed_login(&self, login: FailedLogin) -> Result<(), AuditError> {
+        self.append(&Body::FailedLogin(login)).await
     }
 
     /// Waits until everything enqueued so far has been written.

@@ -23,8 +23,8 @@ pub use asked::{AskedQuery, recent_queries};
 pub use latest::latest_time;
 pub use log::AuditLog;
 pub use record::{
-    AgreementRef, ConsentPassedOver, Disclosure, Head, Intent, KeyCount, Outcome, PassedOverBy, Piece, Recovered,
-    Refusal, Review, ReviewFinding, SourceStatement, Status,
+    AgreementRef, ConsentPassedOver, Disclosure, FailedLogin, Head, Intent, KeyCount, Outcome, PassedOverBy, Piece,
+    Recovered, Refusal, Review, ReviewFinding, SourceStatement, Status,
 };
 pub use reviews::{Emergency, emergencies};
 pub use verify::{Verified, verify};

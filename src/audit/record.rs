@@ -149,6 +149,16 @@ pub struct Refusal {
     pub policy_hash: String,
 }
 
+/// Somebody could not prove to be who they said: at no time is it known who it was.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct FailedLogin {
+    /// As it was said.
+    pub user: String,
+    /// From where, as an IP address.
+    pub address: String,
+    pub endpoint: String,
+}
+
 /// A line that a crash left unfinished was moved aside.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Recovered {
@@ -170,6 +180,7 @@ pub(super) enum Body {
     Outcome(Outcome),
     Refusal(Refusal),
     Review(Review),
+    FailedLogin(FailedLogin),
     Recovered(Recovered),
 }
 

@@ -8,16 +8,18 @@ mod check;
 mod completion;
 mod csv;
 mod demo;
+mod edits;
 mod explain;
 mod identity;
 mod output;
 mod policy;
 mod progress;
 mod query;
+mod serve;
 mod shell;
-mod statements;
 mod table;
 mod tables;
+mod user;
 
 use std::ffi::OsString;
 use std::io::{self, Write};
@@ -55,6 +57,7 @@ EXAMPLES:
   wayleave query 'SELECT * FROM unified.clients LIMIT 5' --as … --purpose …
   wayleave query                         # an interactive shell
   wayleave policy matrix                 # who may see what
+  wayleave serve                         # for psql, dashboards and drivers
 
 WAYLEAVE_AS and WAYLEAVE_PURPOSE save typing --as and --purpose.
 Exit codes: 0 done, 1 refused or failed, 2 wrong usage, 130 interrupted; `policy diff` has its own.";
@@ -65,6 +68,8 @@ enum Command {
     Query(query::QueryArgs),
     Explain(explain::ExplainArgs),
     Tables(tables::TablesArgs),
+    Serve(serve::ServeArgs),
+    User(user::UserArgs),
     Check(check::CheckArgs),
     Policy(policy::PolicyArgs),
     Audit(audit::AuditArgs),
@@ -86,6 +91,8 @@ pub async fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Query(args) => query::run(config, args).await,
         Command::Explain(args) => interruptible(explain::run(config, args)).await,
         Command::Tables(args) => interruptible(tables::run(config, args)).await,
+        Command::Serve(args) => serve::run(config, args).await,
+        Command::User(args) => user::run(&config, args),
         Command::Check(args) => interruptible(check::run(config, args)).await,
         Command::Policy(args) => interruptible(policy::run(config, args)).await,
         Command::Audit(args) => interruptible(audit::run(config, args)).await,

@@ -11,12 +11,12 @@ use futures::StreamExt;
 use super::identity::IdentityArgs;
 use super::output::{Destination, Format};
 use super::progress::{ProgressLine, Visibility};
-use super::statements::Statements;
 use super::table::printable;
 use super::{Failure, interruptible, open_engine, shell};
 use crate::engine::{Answer, Engine};
 use crate::error::Error;
 use crate::session::Session;
+use crate::statements::Statements;
 
 /// Run SQL across agencies; without SQL, an interactive shell
 #[derive(Args, Debug)]

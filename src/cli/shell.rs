@@ -10,18 +10,17 @@ use rustyline::error::ReadlineError;
 use rustyline::history::FileHistory;
 use rustyline::validate::{ValidationContext, ValidationResult, Validator};
 use rustyline::{Context, Editor, ExternalPrinter, Helper, Highlighter, Hinter};
-use tokio::sync::watch;
 use wayleave_connector_api::Audience;
 
 use super::completion::Words;
+use super::edits::tell_of_edits;
 use super::output::Format;
 use super::query::{Display, run_statement};
-use super::statements::Statements;
 use super::tables;
 use super::{CTRL_C, Failure, open_engine, print};
 use crate::engine::Engine;
-use crate::policy::PolicyState;
 use crate::session::{BeyondConsent, BrokenGlass, Session};
+use crate::statements::Statements;
 
 const HELP: &str = "\
 Statements end with `;` and may take several lines. Ctrl-C cancels a running query, Ctrl-D leaves.
@@ -128,8 +127,13 @@ pub async fn run(config: PathBuf, session: Session, mut display: Display) -> Res
     engine.follow_policies();
     let history = history_file();
     let mut editor = editor(history.as_ref())?;
-    let printer = editor.create_external_printer().ok();
-    let telling = tokio::spawn(tell_of_edits(engine.policy_state(), printer));
+    let mut printer = editor.create_external_printer().ok();
+    let telling = tokio::spawn(tell_of_edits(engine.policy_state(), move |told| {
+        let printed = printer.as_mut().is_some_and(|printer| printer.print(told.clone()).is_ok());
+        if !printed {
+            let _ = io::stderr().write_all(told.as_bytes());
+        }
+    }));
     let mut editor = Some(editor);
     let mut shell = Shell { engine, session, display, timing: Timing::Hidden };
     let _ = writeln!(io::stderr(), "wayleave {}; `\\?` for help", env!("CARGO_PKG_VERSION"));
@@ -170,35 +174,6 @@ pub async fn run(config: PathBuf, session: Session, mut display: Display) -> Res
     }
     telling.abort();
     Ok(())
-}
-
-/// Says at once what becomes of edits to the policy files: above the prompt, where a terminal has one.
-async fn tell_of_edits<P: ExternalPrinter>(mut state: watch::Receiver<PolicyState>, mut printer: Option<P>) {
-    let mut before = state.borrow_and_update().clone();
-    while state.changed().await.is_ok() {
-        let now = state.borrow_and_update().clone();
-        let told = edit_told(&before, &now);
-        before = now;
-        let printed = match &mut printer {
-            Some(printer) => printer.print(told.clone()).is_ok(),
-            None => false,
-        };
-        if !printed {
-            let _ = io::stderr().write_all(told.as_bytes());
-        }
-    }
-}
-
-fn edit_told(before: &PolicyState, now: &PolicyState) -> String {
-    match &now.refused {
-        Some(diagnostics) => format!(
-            "error: an edit of the policy files is refused; what was in force before stays in force\n{diagnostics}\n"
-        ),
-        None if before.hash != now.hash => {
-            "the policy files have changed; queries run under them from now on\n".to_owned()
-        }
-        None => "the policy files say again what is in force\n".to_owned(),
-    }
 }
 
 struct Shell {
@@ -352,11 +327,8 @@ fn is_complete(input: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
-    use std::sync::Arc;
 
     use super::*;
-    use crate::diagnostic::Diagnostic;
 
     #[test]
     fn enter_runs_what_ends_with_a_semicolon_and_commands() {
@@ -387,18 +359,6 @@ mod tests {
         {
             assert!(matches!(ShellCommand::parse(line), Err(Failure::Usage { .. })), "{line}");
         }
-    }
-
-    #[test]
-    fn an_edit_of_policies_is_told_of_with_its_place() {
-        let before = PolicyState { hash: "a".to_owned(), edits: 0, refused: None };
-        let broken = Diagnostic::of_file(Path::new("registers.toml"), "it cannot be read");
-        let refused = PolicyState { refused: Some(Arc::new(broken.into())), ..before.clone() };
-        let told = edit_told(&before, &refused);
-        assert!(told.contains("refused") && told.contains("registers.toml: it cannot be read"), "{told}");
-        let taken = PolicyState { hash: "b".to_owned(), edits: 1, refused: None };
-        assert!(edit_told(&refused, &taken).contains("have changed"));
-        assert!(edit_told(&refused, &before).contains("again"));
     }
 
     #[test]

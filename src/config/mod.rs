@@ -17,12 +17,14 @@ mod mysql_url;
 mod postgres_url;
 mod read;
 mod secret;
+mod serve;
 mod signer;
 mod sqlserver_url;
 pub(crate) mod subject;
 mod view;
 
 pub use secret::{PseudonymKey, Secret};
+pub use serve::{CertificateFiles, ListenerConfig, ServeConfig};
 pub use signer::PublicKey;
 
 /// The configuration file, for the schema that editors read.
@@ -41,6 +43,8 @@ pub struct Config {
     pub alerts: Option<AlertConfig>,
     pub pseudonyms: Option<PseudonymKey>,
     pub limits: Limits,
+    /// What `wayleave serve` does.
+    pub serve: Option<ServeConfig>,
     pub agencies: BTreeMap<String, AgencyConfig>,
     pub views: BTreeMap<String, ViewConfig>,
 }

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::agency::{AGENCY_KEYS, read_agencies};
 use super::limits::{LIMIT_KEYS, read_limits};
+use super::serve::{SERVE_KEYS, read_serve};
 use super::view::{VIEW_KEYS, read_views};
 use super::{AlertConfig, AuditConfig, Config, Limits, PseudonymKey, PublicKey};
 use crate::diagnostic::Diagnostics;
@@ -38,6 +39,9 @@ pub(super) const ROOT_KEYS: &[Key] = &[
     Key::new("limits", "[limits]\nconnect_timeout_ms = 5000")
         .says("How long, how much memory and how much disk.")
         .of(Shape::Section(LIMIT_KEYS, &[])),
+    Key::new("serve", "[serve]\nusers = \"users.toml\"\n[serve.postgres]\nlisten = \"127.0.0.1:5433\"")
+        .says("What `wayleave serve` does: who may connect, and where.")
+        .of(Shape::Section(SERVE_KEYS, &[])),
     Key::new("agency", "[agency.health]\nconnector = \"sqlite\"\npath = \"health.db\"")
         .says("The agencies by name, which is their catalog in SQL.")
         .of(Shape::Names(&Shape::Section(AGENCY_KEYS, &[])))
@@ -108,6 +112,10 @@ fn read_root(root: &Table<'_>, path: &Path, surroundings: Surroundings<'_>) -> O
     };
     let pseudonyms = root.optional("pseudonyms").map(|entry| read_pseudonym_key(&entry, surroundings));
     let limits = root.optional("limits").map(|entry| read_limits(&entry, surroundings));
+    let serve = match root.optional("serve") {
+        Some(entry) => read_serve(&entry, surroundings).map(Some),
+        None => Some(None),
+    };
     let agencies = root.required("agency").and_then(|entry| read_agencies(&entry, surroundings));
     // Views refer to agencies: where those are wrong, what is said of views would only repeat it.
     let views = match (root.optional("view"), &agencies) {
@@ -130,6 +138,7 @@ fn read_root(root: &Table<'_>, path: &Path, surroundings: Surroundings<'_>) -> O
             Some(limits) => limits?,
             None => Limits::default(),
         },
+        serve: serve?,
         agencies: agencies?,
         views: views?,
     })

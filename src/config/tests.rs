@@ -492,3 +492,29 @@ fn wrong_sizes_are_shown_where_they_stand() {
     let text = with_agency("connector = \"sqlite\"\npath = \"h.db\"\n[limits]\nspill_directory = \"nowhere\"");
     assert!(faults(&text)[0].starts_with("8:19 there is no directory"), "{:?}", faults(&text));
 }
+
+#[test]
+fn what_is_served_is_told_and_plain_text_stays_on_this_machine() {
+    let serve = |lines: &str| {
+        let text = with_agency("connector = \"sqlite\"\npath = \"h.db\"");
+        parse(&format!("{text}[serve]\nusers = \"users.toml\"\n[serve.postgres]\n{lines}\n"))
+    };
+    let listener = serve("listen = \"127.0.0.1:5433\"").unwrap().serve.unwrap();
+    assert!(listener.users.ends_with("users.toml"));
+    let postgres = listener.postgres;
+    assert_eq!((postgres.listen.port(), postgres.certificate, postgres.max_connections), (5433, None, 200));
+    let open = "listen = \"0.0.0.0:5433\"\n";
+    assert!(serve(&format!("{open}allow_plaintext = true")).is_ok());
+    let encrypted = serve(&format!("{open}certificate = \"ca.pem\"\nkey = \"short.key\"")).unwrap().serve.unwrap();
+    assert!(encrypted.postgres.certificate.is_some());
+    for (lines, message) in [
+        (open, "would speak in plain text with other machines"),
+        ("listen = \"5433\"", "is no address and port"),
+        ("listen = \"[::1]:5433\"\ncertificate = \"ca.pem\"", "go together"),
+        ("listen = \"127.0.0.1:1\"\ncertificate = \"none.pem\"\nkey = \"ca.pem\"", "there is no file"),
+    ] {
+        let said = serve(lines).unwrap_err().to_string();
+        assert!(said.contains(message), "{lines}: {said}");
+    }
+    assert!(parse(&with_agency("connector = \"sqlite\"\npath = \"h.db\"")).unwrap().serve.is_none());
+}

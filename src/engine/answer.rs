@@ -219,7 +219,8 @@ pub(super) fn measured(answer: Answer, audience: Audience, format: ExplainFormat
     }
 }
 
-fn text_schema() -> SchemaRef {
+/// Of an answer that is text.
+pub(super) fn text_schema() -> SchemaRef {
     Arc::new(Schema::new(vec![Field::new("plan", DataType::Utf8, false)]))
 }
 

@@ -5,6 +5,7 @@
 
 mod answer;
 mod catalogs;
+mod description;
 mod examination;
 mod explain;
 mod meaning;
@@ -23,6 +24,7 @@ use datafusion::common::{DataFusionError, SchemaError, TableReference};
 use datafusion::datasource::ViewTable;
 use datafusion::execution::session_state::SessionStateBuilder;
 use datafusion::execution::{SessionState, SessionStateDefaults, TaskContext};
+use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_plan::execute_stream;
 use datafusion::prelude::SessionConfig;
 use datafusion::sql::parser::Statement;
@@ -33,6 +35,7 @@ use wayleave_connector_api::{Audience, ServerInfo};
 
 pub use crate::execution::physical_rules_as_meant;
 pub use answer::{Answer, FragmentReport, Notice, Progress};
+pub use description::Description;
 pub use examination::{AskedAbout, Examination, PersonFinding, RegisterEntryFound};
 pub use explain::{
     AgreementPlan, ConsentPlan, Does, ExplainFormat, Explanation, FragmentNumbers, FragmentPlan, Kept, KeysFrom,
@@ -41,7 +44,7 @@ pub use explain::{
 pub use meaning::as_meant;
 
 use crate::alert::Alerts;
-use crate::audit::{AuditLog, latest_time};
+use crate::audit::{AuditLog, FailedLogin, latest_time};
 use crate::catalog::Agencies;
 use crate::config::{Config, Limits, ViewConfig};
 use crate::error::Error;
@@ -117,6 +120,14 @@ enum Mention {
 struct Planned {
     query: Arc<QueryPlan>,
     state: SessionState,
+}
+
+/// A statement whose names are known.
+struct Resolved {
+    raw: LogicalPlan,
+    names: Arc<SessionNames>,
+    state: SessionState,
+    notices: Vec<Notice>,
 }
 
 impl Engine {
@@ -304,8 +315,8 @@ impl Engine {
         }
     }
 
-    async fn plan(&self, policy: &Arc<Policy>, session: &Session, statement: Statement) -> Result<Planned, Error> {
-        let started = Instant::now();
+    /// Names and meanings of a statement, as one session may know them.
+    async fn resolved(&self, policy: &Arc<Policy>, session: &Session, statement: Statement) -> Result<Resolved, Error> {
         let mut names = Arc::new(SessionNames::new(Arc::clone(policy), session.clone(), self.base.clone()));
         let mut notices = Vec::new();
         let mut state = session_state(&self.base, &names);
@@ -333,6 +344,12 @@ impl Engine {
             state = session_state(&self.base, &names);
         }
         let raw = state.statement_to_plan(statement).await.map_err(|error| planning_error(&error, &names))?;
+        Ok(Resolved { raw, names, state, notices })
+    }
+
+    async fn plan(&self, policy: &Arc<Policy>, session: &Session, statement: Statement) -> Result<Planned, Error> {
+        let started = Instant::now();
+        let Resolved { raw, names, state, mut notices } = self.resolved(policy, session, statement).await?;
         // Types are settled before policy looks at expressions, so that it sees every cast that will run.
         let meant = as_meant(raw.clone()).map_err(|error| planning_error(&error, &names))?;
         let plan = state
@@ -523,6 +540,14 @@ impl Engine {
     /// What all running queries hold in memory and on disk.
     pub fn memory_in_use(&self) -> MemoryUse {
         self.memory.in_use()
+    }
+
+    /// Puts a failed login on the record.
+    ///
+    /// # Errors
+    /// [`Error::Audit`] where it cannot be written.
+    pub async fn record_failed_login(&self, login: FailedLogin) -> Result<(), Error> {
+        Ok(self.audit.failed_login(login).await?)
     }
 
     /// Waits until every audit record given so far is on disk.

@@ -2,7 +2,7 @@
 
 use super::cases;
 use crate::diagnostic::schema::FileKind;
-use crate::{config, policy};
+use crate::{config, identity, policy};
 
 /// Each schema's file name and text.
 pub fn schemas() -> Vec<(String, String)> {
@@ -11,7 +11,7 @@ pub fn schemas() -> Vec<(String, String)> {
 
 fn kinds() -> Vec<FileKind> {
     let mut kinds = policy::files::FILE_KINDS.to_vec();
-    kinds.extend([cases::FILE_KIND, config::FILE_KIND]);
+    kinds.extend([cases::FILE_KIND, config::FILE_KIND, identity::USERS_FILE]);
     kinds
 }
 

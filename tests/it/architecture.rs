@@ -13,8 +13,8 @@ const LONGER_FILES: [(&str, &str); 0] = [];
 const FORBIDDEN: &[(&[&str], &[&str])] = &[
     // Words of every room: they know no room.
     (
-        &["diagnostic", "names", "expression", "session", "catalog", "audit"],
-        &["cli", "config", "demo", "engine", "federate", "policy", "registry", "stewardship", "unified"],
+        &["diagnostic", "names", "expression", "session", "catalog", "audit", "identity"],
+        &["cli", "config", "demo", "endpoints", "engine", "federate", "policy", "registry", "stewardship", "unified"],
     ),
     (&["diagnostic", "names"], &["error", "session", "catalog", "audit", "expression"]),
     (&["config"], &["cli", "demo", "engine", "federate", "policy", "registry", "stewardship", "unified", "audit"]),
@@ -40,7 +40,12 @@ const FORBIDDEN: &[(&[&str], &[&str])] = &[
             "unified",
         ],
     ),
-    (&["engine"], &["cli", "demo", "stewardship"]),
+    (&["engine"], &["cli", "demo", "endpoints", "identity", "stewardship"]),
+    // Surfaces: what they show is the engine's, and no rule of policy is theirs.
+    (
+        &["endpoints"],
+        &["catalog", "cli", "demo", "execution", "federate", "policy", "registry", "stewardship", "unified"],
+    ),
     // Above the engine, beside the surfaces: what they show of policy.
     (&["stewardship"], &["cli", "demo", "execution", "federate", "registry", "unified"]),
     (&["demo"], &["cli", "stewardship"]),

@@ -5,8 +5,8 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use arrow::array::RecordBatch;
@@ -77,7 +77,7 @@ impl Backend {
 
 /// Agencies, policies and an engine over them. Dropping it removes the databases.
 pub struct World {
-    pub engine: Engine,
+    pub engine: Arc<Engine>,
     databases: Databases,
     directory: TempDir,
 }
@@ -142,7 +142,7 @@ impl World {
         let engine = open(root, level)
             .await
             .unwrap_or_else(|error| panic!("the world does not open: {error} {:?}", error.detail()));
-        Self { engine, databases, directory }
+        Self { engine: Arc::new(engine), databases, directory }
     }
 
     /// Opens another engine over the same agencies, policies and audit log, as they are by now.

@@ -20,6 +20,7 @@ mod differential;
 mod disclosure;
 mod dropped;
 mod edits;
+mod endpoint;
 mod explain;
 mod faults;
 mod files;
