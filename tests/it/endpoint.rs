@@ -227,6 +227,11 @@ async fn a_purpose_is_declared_or_nothing_is_asked() {
         "options='-c wayleave.purpose=safeguarding -c wayleave.case=CASE-7 -c wayleave.reason=strategy\\\\ discussion'";
     let client = served.connect(&served.settings("lea", options)).await.unwrap();
     assert_eq!(rows_of(&client.simple_query(persons).await.unwrap()), expected);
+    // A pool that hands the connection on brings back what it began with.
+    client.batch_execute("SET wayleave.case = 'CASE-9'").await.unwrap();
+    client.batch_execute("DISCARD ALL").await.unwrap();
+    assert_eq!(rows_of(&client.simple_query("SHOW wayleave.case").await.unwrap()), [["CASE-7"]]);
+    assert_eq!(rows_of(&client.simple_query(persons).await.unwrap()), expected);
     // Nobody makes themselves another.
     assert_eq!(told(&client.batch_execute("SET wayleave.role = 'root'").await.unwrap_err()).0, "22023");
 }
@@ -321,7 +326,9 @@ async fn a_client_that_goes_or_never_reads_or_speaks_nonsense_harms_no_other() {
     let mut silent = silent.kill_on_drop(true).spawn().unwrap();
     let process = silent.id().unwrap().to_string();
     tokio::time::sleep(Duration::from_millis(400)).await;
-    assert!(std::process::Command::new("kill").args(["-STOP", &process]).status().unwrap().success());
+    assert!(
+        std::process::Command::new("sh").args(["-c", &format!("kill -STOP {process}")]).status().unwrap().success()
+    );
     for garbage in
         [&b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"[..], &[0xff; 4096], &[0, 0, 0, 8, 4, 210, 22, 47, 1, 2, 3], b""]
     {

@@ -21,7 +21,7 @@ use tokio::io::AsyncWriteExt;
 use tokio::sync::watch;
 
 use super::commands::{Command, Constant};
-use super::declared::Unsettable;
+use super::declared::{Declared, Unsettable};
 use super::login::Login;
 use super::values::{Formats, ParameterError, RowWriter, fields, literal, type_of};
 use super::wire::{Fault, Socket, notice};
@@ -42,6 +42,7 @@ pub(super) struct Connection {
     shared: Arc<Shared>,
     socket: Socket,
     login: Login,
+    declared: Declared,
     /// Changes whenever somebody wants what runs here to end.
     cancels: watch::Receiver<u64>,
     transaction: TransactionStatus,
@@ -100,6 +101,7 @@ impl Connection {
         Self {
             shared,
             socket,
+            declared: login.declared.clone(),
             login,
             cancels,
             transaction: TransactionStatus::Idle,
@@ -185,7 +187,7 @@ impl Connection {
     }
 
     fn session(&self) -> Result<Session, Fault> {
-        let session = self.login.declared.session(&self.user()?);
+        let session = self.declared.session(&self.user()?);
         if session.purpose.is_empty() {
             let hint = "SET wayleave.purpose = '…'; purposes are codes that your data protection officer gives out";
             return Err(Fault::error("42501", "no purpose is declared").hint(hint));
@@ -456,16 +458,16 @@ impl Connection {
                 if failed { "ROLLBACK" } else { tag }
             }
             Command::Set { name, value } => {
-                let set = self.login.declared.set(name, value.as_deref());
+                let set = self.declared.set(name, value.as_deref());
                 set.map_err(|Unsettable { message, hint }| Fault::error("22023", message).hint(hint))?;
                 "SET"
             }
             Command::Reset(name) => {
-                self.login.declared.reset(name);
+                self.declared.reset(name, &self.login.declared);
                 "RESET"
             }
             Command::DiscardAll => {
-                self.login.declared.reset("all");
+                self.declared.reset("all", &self.login.declared);
                 self.statements.clear();
                 self.portals.clear();
                 "DISCARD ALL"
@@ -486,7 +488,7 @@ impl Connection {
     async fn tell_text(&mut self, command: &Command, announce: Announce) -> Result<(), Fault> {
         let user = self.user()?;
         let text = match command {
-            Command::Show(name) => self.login.declared.show(name, &user).ok_or_else(|| {
+            Command::Show(name) => self.declared.show(name, &user).ok_or_else(|| {
                 Fault::error("42704", format!("there is no setting `{name}`"))
                     .hint("wayleave.purpose, wayleave.case, wayleave.reason and wayleave.beyond_consent are settings")
             })?,

@@ -75,11 +75,19 @@ impl Declared {
         Ok(())
     }
 
-    pub fn reset(&mut self, name: &str) {
+    /// Makes one setting, or `all` of them, what they were when the connection began: pools of connections do so between
+    /// their users.
+    pub fn reset(&mut self, name: &str, begun: &Self) {
         match name {
-            "all" => *self = Self::default(),
-            // What cannot be set cannot be reset either.
-            name => drop(self.set(name, None)),
+            "all" => self.clone_from(begun),
+            "wayleave.purpose" => self.purpose.clone_from(&begun.purpose),
+            "wayleave.case" => self.case_reference.clone_from(&begun.case_reference),
+            "wayleave.reason" => self.reason.clone_from(&begun.reason),
+            "wayleave.beyond_consent" => self.beyond_consent.clone_from(&begun.beyond_consent),
+            name => match begun.others.get(name) {
+                Some(value) => drop(self.others.insert(name.to_owned(), value.clone())),
+                None => drop(self.others.remove(name)),
+            },
         }
     }
 
@@ -180,9 +188,15 @@ mod tests {
         assert_eq!((session.purpose.as_str(), session.case_reference.as_deref()), ("research", Some("C-1")));
         assert_eq!(session.beyond_consent, Some(BeyondConsent::Override));
         assert_eq!(session.organisation, "county");
-        declared.reset("wayleave.purpose");
+        declared.reset("wayleave.purpose", &Declared::default());
         assert_eq!(declared.show("wayleave.purpose", &user()).unwrap(), "care");
-        declared.reset("all");
+        let begun = declared.clone();
+        declared.set("wayleave.case", Some("C-2")).unwrap();
+        declared.set("wayleave.purpose", Some("research")).unwrap();
+        declared.reset("all", &begun);
+        assert_eq!(declared.session(&user()).case_reference.as_deref(), Some("C-1"));
+        assert_eq!(declared.show("wayleave.purpose", &user()).unwrap(), "care");
+        declared.reset("all", &Declared::default());
         assert_eq!(declared.session(&user()).beyond_consent, None);
     }
 

@@ -30,6 +30,7 @@ pub(super) struct Login {
     pub user: String,
     /// By which it was proven: another one later ends the connection.
     pub verifier: Verifier,
+    /// With the start of the connection.
     pub declared: Declared,
 }
 
@@ -76,7 +77,7 @@ pub(super) async fn open(stream: TcpStream, shared: &Shared) -> Result<Option<Wi
                 return Ok(Some(Wish::Cancel { pid: cancel.pid, secret }));
             }
             PgWireFrontendMessage::Startup(startup) => {
-                socket.codec_mut().phase = Phase::Running;
+                socket.codec_mut().phase = Phase::Login;
                 if shared.certificates.is_some() && !is_encrypted {
                     let refusal = Fault::fatal("28000", "this server speaks over TLS only");
                     super::connection::tell(&mut socket, refusal.hint("connect with sslmode=require or better"))
@@ -139,6 +140,7 @@ async fn prove(socket: &mut Socket, user: &str, peer: IpAddr, shared: &Shared) -
         return Err(failed());
     };
     shared.failures.forget(peer);
+    socket.codec_mut().phase = Phase::Running;
     socket.feed(Message::Authentication(Authentication::SASLFinal(Bytes::from(signature)))).await?;
     socket.feed(Message::Authentication(Authentication::Ok)).await?;
     Ok(verifier)

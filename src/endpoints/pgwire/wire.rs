@@ -83,7 +83,40 @@ pub(super) enum Phase {
     Encryption,
     /// The start, or a wish to cancel.
     Startup,
+    /// What proves a login, and nothing else.
+    Login,
     Running,
+}
+
+impl Phase {
+    /// Bytes of one message, its type left out. Whoever has not logged in yet makes nobody keep much of what they send.
+    fn longest(self) -> usize {
+        match self {
+            Self::Encryption | Self::Startup | Self::Login => 10_000,
+            Self::Running => 64 << 20,
+        }
+    }
+
+    /// Whether messages begin with a byte that says their type.
+    fn is_typed(self) -> bool {
+        matches!(self, Self::Login | Self::Running)
+    }
+}
+
+/// Refuses a message by its first bytes, before the rest of it is waited for.
+fn check(phase: Phase, bytes: &[u8]) -> Result<(), Fault> {
+    let (of_type, length) = match bytes {
+        [of_type, length @ ..] if phase.is_typed() => (Some(*of_type), length),
+        untyped => (None, untyped),
+    };
+    if phase == Phase::Login && of_type.is_some_and(|of_type| of_type != b'p') {
+        return Err(Fault::fatal("08P01", "nothing is answered before the login"));
+    }
+    let length = length.first_chunk().map(|length| usize::try_from(u32::from_be_bytes(*length)).unwrap_or(usize::MAX));
+    if length.is_some_and(|length| length > phase.longest()) {
+        return Err(Fault::fatal("08P01", format!("a message has {} bytes at most here", phase.longest())));
+    }
+    Ok(())
 }
 
 /// Messages as bytes, by the protocol's version 3.0.
@@ -97,9 +130,10 @@ impl Decoder for Codec {
     type Error = Fault;
 
     fn decode(&mut self, bytes: &mut BytesMut) -> Result<Option<Self::Item>, Fault> {
+        check(self.phase, bytes)?;
         let mut context = DecodeContext::new(ProtocolVersion::PROTOCOL3_0);
         context.awaiting_frontend_ssl = self.phase == Phase::Encryption;
-        context.awaiting_frontend_startup = self.phase != Phase::Running;
+        context.awaiting_frontend_startup = !self.phase.is_typed();
         PgWireFrontendMessage::decode(bytes, &context).map_err(|error| match error {
             pgwire::error::PgWireError::IoError(error) => Fault::Gone(error),
             error => Fault::fatal("08P01", format!("the message cannot be read: {error}")),
@@ -171,7 +205,7 @@ impl From<Error> for Fault {
                 Some(format!("say it with SET wayleave.{} = '…'", flag.trim_start_matches('-')))
             }
             Error::ConsentNotPassedOver { .. } => {
-                Some("RESET wayleave.beyond_consent: what consent allows is released".to_owned())
+                Some("SET wayleave.beyond_consent = '': what consent allows is released".to_owned())
             }
             Error::TableNotReleased { .. } => {
                 Some("SHOW TABLES lists what you may see; another purpose may be the one you mean".to_owned())
@@ -214,4 +248,31 @@ fn fields(
     // A zero byte ends a field.
     fields.iter_mut().for_each(|(_, text)| text.retain(|character| character != '\0'));
     fields
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(phase: Phase, bytes: &[u8]) -> String {
+        match (Codec { phase }).decode(&mut BytesMut::from(bytes)) {
+            Err(Fault::Told(told)) if told.is_fatal => told.message,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn long_messages_are_refused_before_they_have_come() {
+        assert!(refused(Phase::Running, &[b'Q', 0x3f, 0, 0, 0]).contains("67108864 bytes at most"));
+        assert!(refused(Phase::Running, &[b'Q', 0xff, 0xff, 0xff, 0xff]).contains("at most"));
+        assert!(refused(Phase::Login, &[b'p', 0, 1, 0, 0]).contains("10000 bytes at most"));
+        assert!(refused(Phase::Encryption, b"GET / HT").contains("at most"));
+        let begun = (Codec { phase: Phase::Running }).decode(&mut BytesMut::from(&[b'Q', 0, 0, 1, 0, b'S'][..]));
+        assert!(begun.unwrap().is_none());
+    }
+
+    #[test]
+    fn nothing_but_a_login_is_read_before_the_login() {
+        assert!(refused(Phase::Login, &[b'Q', 0, 0, 0, 13]).contains("before the login"));
+    }
 }
