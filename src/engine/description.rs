@@ -3,13 +3,11 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use chrono::Utc;
 use datafusion::arrow::datatypes::{DataType, SchemaRef};
 use datafusion::common::ScalarValue;
 
-use super::meaning::as_meant;
 use super::statement::parse;
-use super::{Engine, answer, planning_error, record};
+use super::{Engine, answer, planning_error};
 use crate::error::Error;
 use crate::policy::Policy;
 use crate::session::Session;
@@ -36,16 +34,10 @@ impl Engine {
         if request.is_some() {
             return Ok(Description { parameters: Vec::new(), schema: answer::text_schema() });
         }
-        self.time.check(self.clock, Utc::now())?;
-        let policy = self.policies.current().await;
-        match self.description(&policy, session, statement).await {
-            Ok(description) => Ok(description),
-            Err(error) => {
-                let query_id = uuid::Uuid::now_v7().to_string();
-                self.audit.refusal(record::refusal(session, &query_id, sql, &policy, &error)).await?;
-                Err(error)
-            }
-        }
+        let policy = self.policy_now().await?;
+        let description = self.description(&policy, session, statement).await;
+        let query_id = uuid::Uuid::now_v7().to_string();
+        self.recorded(session, &query_id, sql, &policy, description).await
     }
 
     async fn description(
@@ -71,11 +63,9 @@ impl Engine {
             .iter()
             .map(|data_type| data_type.as_ref().map_or(Ok(ScalarValue::Utf8(None)), ScalarValue::try_from));
         let nulls = nulls.collect::<Result<Vec<_>, _>>().map_err(failed)?;
-        let bound =
-            if nulls.is_empty() { resolved.raw } else { resolved.raw.with_param_values(nulls).map_err(failed)? };
-        let meant = as_meant(bound).map_err(failed)?;
-        let options = resolved.state.config_options();
-        let plan = resolved.state.analyzer().execute_and_check(meant, options, |_, _| {}).map_err(failed)?;
+        let raw = resolved.raw.clone();
+        let bound = if nulls.is_empty() { raw } else { raw.with_param_values(nulls).map_err(failed)? };
+        let plan = resolved.settled(bound)?;
         Ok(Description { parameters, schema: Arc::new(plan.schema().as_arrow().clone()) })
     }
 }

@@ -130,6 +130,16 @@ struct Resolved {
     notices: Vec<Notice>,
 }
 
+impl Resolved {
+    /// A plan of this statement with its types settled: before policy looks at expressions, so that it sees every cast that
+    /// will run.
+    fn settled(&self, plan: LogicalPlan) -> Result<LogicalPlan, Error> {
+        let failed = |error: DataFusionError| planning_error(&error, &self.names);
+        let meant = as_meant(plan).map_err(failed)?;
+        self.state.analyzer().execute_and_check(meant, self.state.config_options(), |_, _| {}).map_err(failed)
+    }
+}
+
 impl Engine {
     /// Reads policy files and opens the audit log. No source is reached.
     ///
@@ -303,16 +313,31 @@ impl Engine {
         sql: &str,
         statement: Statement,
     ) -> Result<Planned, Error> {
+        let policy = self.policy_now().await?;
+        let planned = self.plan(&policy, session, statement).await;
+        self.recorded(session, query_id, sql, &policy, planned).await
+    }
+
+    /// The policies under which what is asked now is planned.
+    async fn policy_now(&self) -> Result<Arc<Policy>, Error> {
         // No record of it: one more with this clock's time would make it the log's.
         self.time.check(self.clock, Utc::now())?;
-        let policy = self.policies.current().await;
-        match self.plan(&policy, session, statement).await {
-            Ok(planned) => Ok(planned),
-            Err(error) => {
-                self.audit.refusal(record::refusal(session, query_id, sql, &policy, &error)).await?;
-                Err(error)
-            }
+        Ok(self.policies.current().await)
+    }
+
+    /// What has come of planning; a refusal is on the record first.
+    async fn recorded<T>(
+        &self,
+        session: &Session,
+        query_id: &str,
+        sql: &str,
+        policy: &Policy,
+        planned: Result<T, Error>,
+    ) -> Result<T, Error> {
+        if let Err(error) = &planned {
+            self.audit.refusal(record::refusal(session, query_id, sql, policy, error)).await?;
         }
+        planned
     }
 
     /// Names and meanings of a statement, as one session may know them.
@@ -349,13 +374,9 @@ impl Engine {
 
     async fn plan(&self, policy: &Arc<Policy>, session: &Session, statement: Statement) -> Result<Planned, Error> {
         let started = Instant::now();
-        let Resolved { raw, names, state, mut notices } = self.resolved(policy, session, statement).await?;
-        // Types are settled before policy looks at expressions, so that it sees every cast that will run.
-        let meant = as_meant(raw.clone()).map_err(|error| planning_error(&error, &names))?;
-        let plan = state
-            .analyzer()
-            .execute_and_check(meant, state.config_options(), |_, _| {})
-            .map_err(|error| planning_error(&error, &names))?;
+        let resolved = self.resolved(policy, session, statement).await?;
+        let plan = resolved.settled(resolved.raw.clone())?;
+        let Resolved { raw, state, mut notices, .. } = resolved;
         let enforced = EnforcedPlan::build(plan)?.optimize(&state)?;
         let federated = federate(&enforced, self.pushdown)?;
         let physical = plan_physical(&federated, &state).await?;

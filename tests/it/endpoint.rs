@@ -284,10 +284,14 @@ async fn a_wrong_password_and_an_unknown_user_are_told_the_same_and_recorded() {
 #[tokio::test]
 async fn whoever_is_removed_asks_nothing_more() {
     let served = Served::new().await;
-    let client = served.sam().await;
+    let (client, mut fetching) = (served.sam().await, served.sam().await);
     client.simple_query("SELECT 1").await.unwrap();
+    let transaction = fetching.transaction().await.unwrap();
+    let portal = transaction.bind("SELECT * FROM generate_series(1, 1000)", &[]).await.unwrap();
+    assert_eq!(transaction.query_portal(&portal, 10).await.unwrap().len(), 10);
     write_users(&served.users, &["lea@torbay-mash/safeguarding-lead"]);
     assert_eq!(told(&client.simple_query("SELECT 1").await.unwrap_err()).0, "28000");
+    assert_eq!(told(&transaction.query_portal(&portal, 10).await.unwrap_err()).0, "28000");
     assert!(served.connect(&served.settings("sam", "")).await.is_err());
 }
 

@@ -240,12 +240,11 @@ impl Connection {
         let command = Command::of(&sql);
         self.check_transaction(&command)?;
         let parameters = Parameters::of(&sql);
-        let schema_of = |description: &Description| Some(Arc::clone(&description.schema));
         let (inferred, schema) = match &command {
             Command::Query => {
                 let session = self.session()?;
-                let description = self.shared.engine.describe(&session, &sql).await?;
-                (description.parameters.clone(), schema_of(&description))
+                let Description { parameters, schema } = self.shared.engine.describe(&session, &sql).await?;
+                (parameters, Some(schema))
             }
             other => (Vec::new(), self.schema_of(other)),
         };
@@ -322,7 +321,8 @@ impl Connection {
             return Ok(());
         }
         let mut rows = match portal.rows.take() {
-            Some(rows) => rows,
+            // Whoever was removed gets no more of what was begun before.
+            Some(rows) => self.user().map(|_| rows)?,
             None => self.start(&portal.sql).await?,
         };
         let described = portal.prepared.schema.as_ref();

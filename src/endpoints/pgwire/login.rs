@@ -129,7 +129,6 @@ async fn prove(socket: &mut Socket, user: &str, peer: IpAddr, shared: &Shared) -
     tokio::time::sleep(shared.failures.delay(peer)).await;
     let verifier = shared.users.verifier(user);
     socket.send(Message::Authentication(Authentication::SASL(vec![MECHANISM.to_owned()]))).await?;
-    let failed = || Fault::fatal("28P01", format!("the login of `{user}` has failed"));
     let proven = exchange(socket, verifier.clone()).await?;
     // Nobody's verifier fits no password; still nobody is let in who is not there.
     let known = shared.users.get(user).filter(|known| known.verifier == verifier);
@@ -137,7 +136,7 @@ async fn prove(socket: &mut Socket, user: &str, peer: IpAddr, shared: &Shared) -
         shared.failures.count(peer);
         let record = FailedLogin { user: user.to_owned(), address: peer.to_string(), endpoint: "pgwire".to_owned() };
         shared.engine.record_failed_login(record).await?;
-        return Err(failed());
+        return Err(Fault::fatal("28P01", format!("the login of `{user}` has failed")));
     };
     shared.failures.forget(peer);
     socket.codec_mut().phase = Phase::Running;

@@ -18,6 +18,8 @@ use datafusion::arrow::util::display::{ArrayFormatter, FormatOptions};
 use pgwire::api::Type;
 use pgwire::messages::data::{FORMAT_CODE_BINARY, FieldDescription};
 
+use crate::hexadecimal::{from_hexadecimal, to_hexadecimal};
+
 /// Days from 1970-01-01, where Arrow counts from, to 2000-01-01, where PostgreSQL does.
 const EPOCH_DAYS: i32 = 10_957;
 const MICROSECONDS_A_DAY: i64 = 86_400_000_000;
@@ -159,7 +161,7 @@ impl ColumnWriter<'_> {
             DataType::Utf8 => out.write_str(self.array.as_string::<i32>().value(row)),
             DataType::Binary => {
                 let bytes = self.array.as_binary::<i32>().value(row);
-                out.write_str("\\x").and_then(|()| bytes.iter().try_for_each(|byte| write!(out, "{byte:02x}")))
+                write!(out, "\\x{}", to_hexadecimal(bytes))
             }
             DataType::Date32 => write_date(out, value!(self, row, Date32Type)),
             DataType::Timestamp(unit, zone) => {
@@ -367,8 +369,7 @@ pub(super) fn literal(of: &Type, value: Option<&[u8]>, is_binary: bool) -> Resul
 }
 
 fn hex_only(digits: &str) -> Result<&str, ParameterError> {
-    let whole = digits.len().is_multiple_of(2) && digits.bytes().all(|digit| digit.is_ascii_hexdigit());
-    if whole { Ok(digits) } else { Err(ParameterError::Malformed) }
+    from_hexadecimal(digits).map(|_| digits).ok_or(ParameterError::Malformed)
 }
 
 /// What a value in binary is as text.
@@ -409,7 +410,7 @@ fn text_of(of: &Type, bytes: &[u8]) -> Result<String, ParameterError> {
             time.ok_or(ParameterError::Malformed)?.to_string()
         }
         Type::UUID => uuid::Uuid::from_bytes(array(bytes)?).to_string(),
-        Type::BYTEA => format!("\\x{}", crate::hexadecimal::to_hexadecimal(bytes)),
+        Type::BYTEA => format!("\\x{}", to_hexadecimal(bytes)),
         Type::NUMERIC => numeric_text(bytes).ok_or(ParameterError::Malformed)?,
         _ => return Err(ParameterError::Binary),
     })
