@@ -1,6 +1,9 @@
 //! SQL as text: its statements, cut at `;`, and the places of its parameters; everything else as it was written.
 
+use std::collections::BTreeSet;
+
 use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
+use datafusion::sql::sqlparser::keywords::Keyword;
 use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan, Tokenizer};
 
 /// SQL text cut at its semicolons.
@@ -53,6 +56,8 @@ impl Statements {
 pub struct Parameters {
     /// Number, and bytes in the text, in its order.
     places: Vec<(usize, std::ops::Range<usize>)>,
+    /// Those that something is compared with each element of: `= ANY($1)`.
+    arrays: BTreeSet<usize>,
 }
 
 impl Parameters {
@@ -62,19 +67,38 @@ impl Parameters {
             return Self::default();
         };
         let lines = line_starts(sql);
+        let number = |token: &Token| match token {
+            Token::Placeholder(name) => name.strip_prefix('$')?.parse().ok(),
+            _ => None,
+        };
         let place = |token: &TokenWithSpan| {
             let Token::Placeholder(name) = &token.token else { return None };
-            let number = name.strip_prefix('$')?.parse().ok()?;
+            let number = number(&token.token)?;
             let start = offset(sql, &lines, token.span.start.line, token.span.start.column)?;
             let place = start..start + name.len();
             (sql.get(place.clone()) == Some(name.as_str())).then_some((number, place))
         };
-        Self { places: tokens.iter().filter_map(place).collect() }
+        let words: Vec<&Token> =
+            tokens.iter().map(|token| &token.token).filter(|token| !matches!(token, Token::Whitespace(_))).collect();
+        let quantified = words.windows(4).filter_map(|four| match four {
+            [Token::Word(word), Token::LParen, parameter, Token::RParen]
+                if matches!(word.keyword, Keyword::ANY | Keyword::ALL | Keyword::SOME) =>
+            {
+                number(parameter)
+            }
+            _ => None,
+        });
+        Self { places: tokens.iter().filter_map(place).collect(), arrays: quantified.collect() }
     }
 
     /// How many values it takes: the greatest number.
     pub fn count(&self) -> usize {
         self.places.iter().map(|(number, _)| *number).max().unwrap_or(0)
+    }
+
+    /// Whether a parameter, by its number, is an array whose elements something is compared with.
+    pub fn is_array(&self, number: usize) -> bool {
+        self.arrays.contains(&number)
     }
 
     /// The statement with literals in their places, the first for `$1`; `None` where one is missing.
@@ -89,6 +113,14 @@ impl Parameters {
         bound.push_str(sql.get(after..)?);
         Some(bound)
     }
+}
+
+/// The text behind the first of these words that is one: no part of a text, a quoted name or a comment.
+pub fn text_after<'a>(sql: &'a str, word: &str) -> Option<&'a str> {
+    let tokens = Tokenizer::new(&PostgreSqlDialect {}, sql).tokenize_with_location().ok()?;
+    let is_word = |token: &&TokenWithSpan| matches!(&token.token, Token::Word(found) if found.quote_style.is_none() && found.value.eq_ignore_ascii_case(word));
+    let end = tokens.iter().find(is_word)?.span.end;
+    sql.get(offset(sql, &line_starts(sql), end.line, end.column)?..)
 }
 
 /// Byte offsets at which lines begin.
@@ -119,8 +151,17 @@ mod tests {
             "SELECT '$1', \"$1\", é -- $1\n FROM t WHERE a = <2> AND b = $$ $1 $$ AND c IN (<10>,<1>)"
         );
         assert_eq!(parameters.bound(sql, &literals[..9]), None);
+        let quantified = Parameters::of("SELECT a = ANY ( $2 ) OR b <> ALL($1) OR c = ANY($3::text[]) OR d IN ($4)");
+        assert_eq!([1, 2, 3, 4].map(|number| quantified.is_array(number)), [true, true, false, false]);
         assert_eq!(Parameters::of("SELECT $0").bound("SELECT $0", &literals), None);
         assert_eq!(Parameters::of("SELECT 1").bound("SELECT 1", &[]).unwrap(), "SELECT 1");
+    }
+
+    #[test]
+    fn the_text_after_a_word_is_as_it_was_written() {
+        let sql = "DECLARE \"for\" CURSOR -- for\n FOR SELECT 'for é' FOR";
+        assert_eq!(text_after(sql, "for"), Some(" SELECT 'for é' FOR"));
+        assert_eq!(text_after("CLOSE x", "for"), None);
     }
 
     fn split(sql: &str) -> (Vec<String>, Option<String>) {

@@ -106,10 +106,21 @@ impl SessionNames {
         named
     }
 
-    fn short_name(&self, agency: &str, table: &str) -> Option<QualifiedTable> {
+    /// The tables that `agency.table` may mean, or `"agency.schema".table`: the two parts of a name that clients write who
+    /// know of databases with schemas only.
+    fn in_two_parts(&self, first: &str, table: &str) -> Vec<QualifiedTable> {
+        let is_first = |name: &QualifiedTable| match first.strip_prefix(&name.agency) {
+            Some("") => true,
+            Some(rest) => rest.strip_prefix('.') == Some(&name.schema),
+            None => false,
+        };
         let mut found = self.entitled();
-        found.retain(|entitled| entitled.agency == agency && entitled.table == table);
-        match found.as_slice() {
+        found.retain(|entitled| entitled.table == table && is_first(entitled));
+        found
+    }
+
+    fn short_name(&self, agency: &str, table: &str) -> Option<QualifiedTable> {
+        match self.in_two_parts(agency, table).as_slice() {
             [only] => Some(only.clone()),
             _ => None,
         }
@@ -198,7 +209,8 @@ impl SchemaProvider for Views {
     }
 }
 
-/// `health.patients` for `health.public.patients`, where only one schema has a released table of that name.
+/// `health.patients` for `health.public.patients`, where only one schema has a released table of that name, and
+/// `"health.public".patients`.
 #[derive(Debug)]
 struct ShortNames {
     names: Arc<SessionNames>,
@@ -212,9 +224,7 @@ impl SchemaProvider for ShortNames {
     }
 
     async fn table(&self, name: &str) -> Result<Option<Arc<dyn TableProvider>>, DataFusionError> {
-        let mut found = self.names.entitled();
-        found.retain(|table| table.agency == self.agency && table.table == name);
-        match found.as_slice() {
+        match self.names.in_two_parts(&self.agency, name).as_slice() {
             [only] => Ok(Some(self.names.release(only).await.map_err(external)?)),
             [] => Err(external(self.names.not_released(format!("{}.{name}", self.agency)))),
             [first, ..] => Err(external(Error::Plan {
@@ -224,7 +234,7 @@ impl SchemaProvider for ShortNames {
     }
 
     fn table_exist(&self, name: &str) -> bool {
-        self.names.entitled().iter().any(|table| table.agency == self.agency && table.table == name)
+        !self.names.in_two_parts(&self.agency, name).is_empty()
     }
 }
 

@@ -11,6 +11,7 @@ use super::{Engine, answer, planning_error};
 use crate::error::Error;
 use crate::policy::Policy;
 use crate::session::Session;
+use crate::statements::Parameters;
 
 /// What a statement takes and gives.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,7 +36,7 @@ impl Engine {
             return Ok(Description { parameters: Vec::new(), schema: answer::text_schema() });
         }
         let policy = self.policy_now().await?;
-        let description = self.description(&policy, session, statement).await;
+        let description = self.description(&policy, session, statement, &Parameters::of(sql)).await;
         let query_id = uuid::Uuid::now_v7().to_string();
         self.recorded(session, &query_id, sql, &policy, description).await
     }
@@ -45,6 +46,7 @@ impl Engine {
         policy: &Arc<Policy>,
         session: &Session,
         statement: datafusion::sql::parser::Statement,
+        written: &Parameters,
     ) -> Result<Description, Error> {
         let resolved = self.resolved(policy, session, statement).await?;
         let failed = |error| planning_error(&error, &resolved.names);
@@ -58,7 +60,13 @@ impl Engine {
             types.insert(number, data_type);
         }
         let count = types.keys().next_back().copied().unwrap_or(0);
-        let parameters: Vec<Option<DataType>> = (1..=count).map(|number| types.remove(&number).flatten()).collect();
+        let parameters = (1..=count).map(|number| match types.remove(&number).flatten() {
+            // Of `= ANY($1)` the type of an element is found, if any is.
+            Some(list @ DataType::List(_)) => Some(list),
+            element if written.is_array(number) => Some(DataType::new_list(element.unwrap_or(DataType::Utf8), true)),
+            other => other,
+        });
+        let parameters: Vec<Option<DataType>> = parameters.collect();
         let nulls = parameters
             .iter()
             .map(|data_type| data_type.as_ref().map_or(Ok(ScalarValue::Utf8(None)), ScalarValue::try_from));

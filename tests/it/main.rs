@@ -14,7 +14,9 @@
 mod adversarial;
 mod architecture;
 mod break_glass;
+mod catalogs;
 mod certificate;
+mod clients;
 mod clock;
 mod differential;
 mod disclosure;
@@ -32,6 +34,7 @@ mod monotone;
 mod one_server;
 mod pushed;
 mod replay;
+mod served;
 mod slt;
 mod stewardship;
 mod tpch;

@@ -5,54 +5,57 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use bytes::BytesMut;
-use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
-use futures::{SinkExt, StreamExt};
+use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
+use datafusion::sql::sqlparser::ast;
+use futures::{SinkExt, StreamExt, stream};
 use pgwire::api::Type;
 use pgwire::messages::data::{NoData, ParameterDescription, RowDescription};
 use pgwire::messages::extendedquery::{
     Bind, BindComplete, Close, CloseComplete, Describe, Execute, Parse, ParseComplete, PortalSuspended,
     TARGET_TYPE_BYTE_STATEMENT,
 };
-use pgwire::messages::response::{CommandComplete, EmptyQueryResponse, ReadyForQuery, TransactionStatus};
+use pgwire::messages::response::{CommandComplete, EmptyQueryResponse, ReadyForQuery};
 use pgwire::messages::{PgWireBackendMessage as Message, PgWireFrontendMessage};
-use tokio::io::AsyncWriteExt;
 use tokio::sync::watch;
 
-use super::commands::{Command, Constant};
-use super::declared::{Declared, Unsettable};
+use super::catalog::{Asked, Asker, KeptCatalogs, Told, Unanswered, described};
+use super::commands::Command;
+use super::declared::Declared;
 use super::login::Login;
-use super::values::{Formats, ParameterError, RowWriter, fields, literal, type_of};
+use super::obey::{Cursor, Manner};
+use super::parameters::{ParameterError, literal};
+use super::rows::{Rows, Sent};
+use super::transaction::Transaction;
+use super::values::{Formats, announced, fields, type_of};
 use super::wire::{Fault, Socket, notice};
 use super::{Shared, stopped};
-use crate::engine::{Answer, Description};
+use crate::engine::Description;
 use crate::error::Error;
 use crate::identity::User;
 use crate::session::Session;
 use crate::statements::{Parameters, Statements};
 
-/// Rows are written as many bytes at a time.
-const WRITTEN_AT_ONCE: usize = 64 << 10;
-
-/// Statements and portals that one client may keep.
-const MOST_KEPT: usize = 10_000;
+/// Statements, portals and cursors that one client may keep of each.
+pub(super) const MOST_KEPT: usize = 10_000;
 
 pub(super) struct Connection {
     shared: Arc<Shared>,
-    socket: Socket,
-    login: Login,
-    declared: Declared,
+    pub(super) socket: Socket,
+    pub(super) login: Login,
+    pub(super) declared: Declared,
     /// Changes whenever somebody wants what runs here to end.
-    cancels: watch::Receiver<u64>,
-    transaction: TransactionStatus,
-    statements: HashMap<String, Arc<Prepared>>,
-    portals: HashMap<String, Portal>,
+    pub(super) cancels: watch::Receiver<u64>,
+    pub(super) transaction: Transaction,
+    pub(super) statements: HashMap<String, Arc<Prepared>>,
+    pub(super) portals: HashMap<String, Portal>,
+    pub(super) cursors: HashMap<String, Cursor>,
+    catalogs: KeptCatalogs,
 }
 
 /// A statement that was prepared.
 #[derive(Debug)]
-struct Prepared {
+pub(super) struct Prepared {
     sql: String,
     command: Command,
     parameters: Parameters,
@@ -63,26 +66,12 @@ struct Prepared {
 }
 
 /// A statement with its values, and its rows where it runs.
-struct Portal {
+pub(super) struct Portal {
     prepared: Arc<Prepared>,
     /// With literals in place of parameters.
     sql: String,
     formats: Formats,
     rows: Option<Rows>,
-}
-
-/// Rows under way.
-struct Rows {
-    answer: Answer,
-    batch: Option<(RecordBatch, usize)>,
-    is_over: bool,
-}
-
-/// How far rows have come.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Sent {
-    All { rows: usize },
-    Suspended,
 }
 
 /// Sends an error; the connection's end is the caller's to see to.
@@ -104,9 +93,11 @@ impl Connection {
             declared: login.declared.clone(),
             login,
             cancels,
-            transaction: TransactionStatus::Idle,
+            transaction: Transaction::default(),
             statements: HashMap::new(),
             portals: HashMap::new(),
+            cursors: HashMap::new(),
+            catalogs: KeptCatalogs::default(),
         }
     }
 
@@ -144,9 +135,7 @@ impl Connection {
             if tell(&mut self.socket, fault).await.is_err() || is_fatal {
                 return;
             }
-            if self.transaction == TransactionStatus::Transaction {
-                self.transaction = TransactionStatus::Error;
-            }
+            self.transaction.fail();
             skipping = is_extended;
             if !is_extended && self.ready().await.is_err() {
                 return;
@@ -165,7 +154,7 @@ impl Connection {
             PgWireFrontendMessage::Flush(_) => self.socket.flush().await,
             PgWireFrontendMessage::Sync(_) => {
                 // The transaction of one round is over, and its portals with it.
-                if self.transaction == TransactionStatus::Idle {
+                if self.transaction.is_idle() {
                     self.portals.clear();
                 }
                 self.ready().await
@@ -175,11 +164,11 @@ impl Connection {
     }
 
     async fn ready(&mut self) -> Result<(), Fault> {
-        self.socket.send(Message::ReadyForQuery(ReadyForQuery::new(self.transaction))).await
+        self.socket.send(Message::ReadyForQuery(ReadyForQuery::new(self.transaction.status))).await
     }
 
     /// The user as the file has it now; nobody stays who has been taken out of it.
-    fn user(&self) -> Result<User, Fault> {
+    pub(super) fn user(&self) -> Result<User, Fault> {
         let known = self.shared.users.get(&self.login.user);
         known
             .filter(|user| user.verifier == self.login.verifier)
@@ -211,12 +200,12 @@ impl Connection {
             if command == Command::Query {
                 let mut rows = self.start(&sql).await?;
                 let formats = Formats::default();
-                let announced = RowDescription::new(fields(&rows.answer.schema, &formats));
-                self.socket.feed(Message::RowDescription(announced)).await?;
-                let sent = self.send_rows(&mut rows, &formats, None).await?;
+                let described = RowDescription::new(fields(&rows.schema, &formats));
+                self.socket.feed(Message::RowDescription(described)).await?;
+                let sent = rows.send(&mut self.socket, &mut self.cancels, &formats, None).await?;
                 self.complete(sent).await?;
             } else {
-                self.obey(&command, Announce::Columns).await?;
+                self.obey(&command, Manner::simple()).await?;
             }
         }
         self.ready().await
@@ -242,17 +231,19 @@ impl Connection {
         let parameters = Parameters::of(&sql);
         let (inferred, schema) = match &command {
             Command::Query => {
-                let session = self.session()?;
-                let Description { parameters, schema } = self.shared.engine.describe(&session, &sql).await?;
+                let (parameters, schema) = self.described(&sql).await?;
                 (parameters, Some(schema))
             }
-            other => (Vec::new(), self.schema_of(other)),
+            Command::Declare(declaration) => (self.described(&declaration.query).await?.0, None),
+            Command::Fetch { cursor, .. } => (Vec::new(), self.cursors.get(cursor).map(Cursor::schema)),
+            Command::Show(name) => (Vec::new(), Some(text_column(name))),
+            _ => (Vec::new(), None),
         };
         let count = parameters.count().max(parse.type_oids.len());
         let types = (0..count).map(|position| {
             let said = parse.type_oids.get(position).filter(|oid| **oid != 0).and_then(|oid| Type::from_oid(*oid));
-            let inferred = || inferred.get(position)?.as_ref().map(type_of);
-            said.filter(|said| *said != Type::UNKNOWN).or_else(inferred).unwrap_or(Type::TEXT)
+            let inferred = inferred.get(position).cloned().flatten().unwrap_or(Type::TEXT);
+            said.filter(|said| *said != Type::UNKNOWN).unwrap_or(inferred)
         });
         let prepared = Prepared { types: types.collect(), sql, command, parameters, schema };
         self.statements.insert(name, Arc::new(prepared));
@@ -294,16 +285,19 @@ impl Connection {
 
     async fn describe(&mut self, describe: &Describe) -> Result<(), Fault> {
         let name = describe.name.as_deref();
-        let (prepared, formats) = if describe.target_type == TARGET_TYPE_BYTE_STATEMENT {
+        let (schema, formats) = if describe.target_type == TARGET_TYPE_BYTE_STATEMENT {
             let prepared = self.statement(name)?;
             let types = prepared.types.iter().map(Type::oid).collect();
             self.socket.feed(Message::ParameterDescription(ParameterDescription::new(types))).await?;
-            (prepared, Formats::default())
+            (prepared.schema.clone(), Formats::default())
+        } else if let Some(cursor) = self.cursors.get(name.unwrap_or_default()) {
+            // A cursor is a portal that SQL has made.
+            (Some(cursor.schema()), Formats::default())
         } else {
             let portal = self.portals.get(name.unwrap_or_default()).ok_or_else(|| no_portal(name))?;
-            (Arc::clone(&portal.prepared), portal.formats.clone())
+            (portal.prepared.schema.clone(), portal.formats.clone())
         };
-        let message = match &prepared.schema {
+        let message = match &schema {
             Some(schema) => Message::RowDescription(RowDescription::new(fields(schema, &formats))),
             None => Message::NoData(NoData::new()),
         };
@@ -316,7 +310,9 @@ impl Connection {
         let command = portal.prepared.command.clone();
         self.check_transaction(&command)?;
         if command != Command::Query {
-            self.obey(&command, Announce::Nothing).await?;
+            // What a cursor is declared for may have parameters.
+            let command = if matches!(command, Command::Declare(_)) { Command::of(&portal.sql) } else { command };
+            self.obey(&command, Manner { announces: false, formats: portal.formats.clone() }).await?;
             self.portals.insert(name, portal);
             return Ok(());
         }
@@ -326,12 +322,12 @@ impl Connection {
             None => self.start(&portal.sql).await?,
         };
         let described = portal.prepared.schema.as_ref();
-        if described.is_some_and(|described| !same_types(described, &rows.answer.schema)) {
+        if described.is_some_and(|described| !same_types(described, &rows.schema)) {
             return Err(Fault::error("0A000", "the answer's columns are others than those that were described")
                 .hint("prepare the statement again"));
         }
         let most = usize::try_from(execute.max_rows).ok().filter(|most| *most > 0);
-        let sent = self.send_rows(&mut rows, &portal.formats, most).await?;
+        let sent = rows.send(&mut self.socket, &mut self.cancels, &portal.formats, most).await?;
         portal.rows = Some(rows);
         self.portals.insert(name, portal);
         self.complete(sent).await
@@ -355,8 +351,41 @@ impl Connection {
 
     // ── Answers ──
 
-    /// Starts a query, and tells what is withheld.
-    async fn start(&mut self, sql: &str) -> Result<Rows, Fault> {
+    async fn complete(&mut self, sent: Sent) -> Result<(), Fault> {
+        let message = match sent {
+            Sent::All { rows } => Message::CommandComplete(CommandComplete::new(format!("SELECT {rows}"))),
+            Sent::Some { .. } => Message::PortalSuspended(PortalSuspended::new()),
+        };
+        self.socket.feed(message).await
+    }
+
+    /// The types of a question's parameters and the columns of its answer.
+    async fn described(&mut self, sql: &str) -> Result<(Vec<Option<Type>>, SchemaRef), Fault> {
+        match Asked::by(sql) {
+            Asked::Agencies => {
+                let session = self.session()?;
+                let Description { parameters, schema } = self.shared.engine.describe(&session, sql).await?;
+                Ok((parameters.iter().map(|of| of.as_ref().map(type_of)).collect(), schema))
+            }
+            Asked::Catalogs(query) => {
+                let (mut types, schema) = described(&query)?;
+                let count = types.keys().next_back().copied().unwrap_or(0);
+                Ok(((1..=count).map(|number| types.remove(&number)).collect(), schema))
+            }
+            Asked::Both => Err(of_both()),
+        }
+    }
+
+    /// Starts a question, and tells what is withheld.
+    pub(super) async fn start(&mut self, sql: &str) -> Result<Rows, Fault> {
+        match Asked::by(sql) {
+            Asked::Agencies => self.ask_agencies(sql).await,
+            Asked::Catalogs(query) => self.ask_catalogs(*query).await,
+            Asked::Both => Err(of_both()),
+        }
+    }
+
+    async fn ask_agencies(&mut self, sql: &str) -> Result<Rows, Fault> {
         let session = self.session()?;
         self.cancels.mark_unchanged();
         let engine = Arc::clone(&self.shared.engine);
@@ -368,184 +397,42 @@ impl Connection {
         for told in &answer.notices {
             self.socket.feed(notice(told.to_string())).await?;
         }
-        Ok(Rows { answer, batch: None, is_over: false })
+        Ok(Rows::new(answer.batches))
     }
 
-    /// Sends rows as they come, at most as many.
-    async fn send_rows(&mut self, rows: &mut Rows, formats: &Formats, most: Option<usize>) -> Result<Sent, Fault> {
-        // What is announced goes before what is written past the buffer of messages.
-        self.socket.flush().await?;
-        self.cancels.mark_unchanged();
-        let mut out = BytesMut::with_capacity(2 * WRITTEN_AT_ONCE);
-        let mut count = 0;
-        let sent = loop {
-            if most.is_some_and(|most| count >= most) {
-                break Sent::Suspended;
-            }
-            let Some((batch, from)) = rows.batch.take() else {
-                if rows.is_over {
-                    break Sent::All { rows: count };
-                }
-                let next = tokio::select! {
-                    biased;
-                    _ = self.cancels.changed() => return Err(Error::Cancelled.into()),
-                    next = rows.answer.batches.next() => next,
-                };
-                match next.transpose().map_err(Error::from)? {
-                    Some(batch) => rows.batch = Some((batch, 0)),
-                    None => rows.is_over = true,
-                }
-                // The first rows do not wait for the last.
-                if !out.is_empty() {
-                    self.socket.get_mut().write_all(&out).await?;
-                    out.clear();
-                }
-                continue;
-            };
-            let until = most.map_or(batch.num_rows(), |most| batch.num_rows().min(from + most - count));
-            let mut row = from;
-            while row < until {
-                row = write_rows(&batch, formats, row..until, &mut out)?;
-                if out.len() >= WRITTEN_AT_ONCE {
-                    self.socket.get_mut().write_all(&out).await?;
-                    out.clear();
-                    if self.cancels.has_changed().unwrap_or(true) {
-                        return Err(Error::Cancelled.into());
-                    }
-                }
-            }
-            count += until - from;
-            if until < batch.num_rows() {
-                rows.batch = Some((batch, until));
-            }
-        };
-        self.socket.get_mut().write_all(&out).await?;
-        Ok(sent)
-    }
-
-    async fn complete(&mut self, sent: Sent) -> Result<(), Fault> {
-        let message = match sent {
-            Sent::All { rows } => Message::CommandComplete(CommandComplete::new(format!("SELECT {rows}"))),
-            Sent::Suspended => Message::PortalSuspended(PortalSuspended::new()),
-        };
-        self.socket.feed(message).await
-    }
-
-    // ── What the endpoint itself answers ──
-
-    /// In a transaction that has failed nothing is done but to end it.
-    fn check_transaction(&self, command: &Command) -> Result<(), Fault> {
-        if self.transaction == TransactionStatus::Error && !matches!(command, Command::End(_)) {
-            return Err(Fault::error("25P02", "the transaction has failed: nothing is done until it ends")
-                .hint("write ROLLBACK"));
-        }
-        Ok(())
-    }
-
-    async fn obey(&mut self, command: &Command, announce: Announce) -> Result<(), Fault> {
-        let tag = match command {
-            // Queries are the engine's.
-            Command::Query => return Ok(()),
-            Command::Empty => return self.socket.feed(Message::EmptyQueryResponse(EmptyQueryResponse::new())).await,
-            Command::Begin => {
-                self.transaction = TransactionStatus::Transaction;
-                "BEGIN"
-            }
-            Command::End(tag) => {
-                let failed = self.transaction == TransactionStatus::Error;
-                self.transaction = TransactionStatus::Idle;
-                self.portals.clear();
-                if failed { "ROLLBACK" } else { tag }
-            }
-            Command::Set { name, value } => {
-                let set = self.declared.set(name, value.as_deref());
-                set.map_err(|Unsettable { message, hint }| Fault::error("22023", message).hint(hint))?;
-                "SET"
-            }
-            Command::Reset(name) => {
-                self.declared.reset(name, &self.login.declared);
-                "RESET"
-            }
-            Command::DiscardAll => {
-                self.declared.reset("all", &self.login.declared);
-                self.statements.clear();
-                self.portals.clear();
-                "DISCARD ALL"
-            }
-            Command::Deallocate(name) => {
-                match name {
-                    Some(name) => drop(self.statements.remove(name)),
-                    None => self.statements.clear(),
-                }
-                "DEALLOCATE"
-            }
-            Command::Show(_) | Command::Constant { .. } => return self.tell_text(command, announce).await,
-        };
-        self.socket.feed(Message::CommandComplete(CommandComplete::new(tag.to_owned()))).await
-    }
-
-    /// One row of one text.
-    async fn tell_text(&mut self, command: &Command, announce: Announce) -> Result<(), Fault> {
+    async fn ask_catalogs(&mut self, query: ast::Query) -> Result<Rows, Fault> {
         let user = self.user()?;
-        let text = match command {
-            Command::Show(name) => self.declared.show(name, &user).ok_or_else(|| {
-                Fault::error("42704", format!("there is no setting `{name}`"))
-                    .hint("wayleave.purpose, wayleave.case, wayleave.reason and wayleave.beyond_consent are settings")
-            })?,
-            Command::Constant { of: Constant::Version, .. } => {
-                format!("PostgreSQL 15.0 (Wayleave {})", env!("CARGO_PKG_VERSION"))
-            }
-            Command::Constant { of: Constant::Database, .. } => "wayleave".to_owned(),
-            Command::Constant { of: Constant::Schema, .. } => "unified".to_owned(),
-            Command::Constant { of: Constant::User, .. } => user.identity.user,
-            _ => return Ok(()),
+        let session = self.declared.session(&user);
+        let asker = Asker {
+            session: (!session.purpose.is_empty()).then_some(session),
+            settings: self.declared.settings(&user),
+            user: user.identity.user,
         };
-        if let (Announce::Columns, Some(schema)) = (announce, self.schema_of(command)) {
-            let described = RowDescription::new(fields(&schema, &Formats::default()));
-            self.socket.feed(Message::RowDescription(described)).await?;
+        self.cancels.mark_unchanged();
+        let told = self.catalogs.answer(&self.shared.engine, asker, query, &mut self.cancels).await;
+        let Told { rows, made } = told?;
+        for (name, value) in made {
+            self.set(&name, Some(&value))?;
         }
-        // Text and binary are the same of a text.
-        let mut data = BytesMut::new();
-        bytes::BufMut::put_i32(&mut data, i32::try_from(text.len()).unwrap_or(i32::MAX));
-        data.extend_from_slice(text.as_bytes());
-        self.socket.feed(Message::DataRow(pgwire::messages::data::DataRow::new(data, 1))).await?;
-        let tag = if matches!(command, Command::Show(_)) { "SHOW" } else { "SELECT 1" };
-        self.socket.feed(Message::CommandComplete(CommandComplete::new(tag.to_owned()))).await
-    }
-
-    /// The columns of what the endpoint itself answers.
-    fn schema_of(&self, command: &Command) -> Option<SchemaRef> {
-        let column = match command {
-            Command::Show(name) => name.as_str(),
-            Command::Constant { column, .. } => column,
-            _ => return None,
-        };
-        Some(Arc::new(Schema::new(vec![Field::new(column, DataType::Utf8, false)])))
+        let batches = RecordBatchStreamAdapter::new(rows.schema(), stream::iter([Ok(rows)]));
+        Ok(Rows::new(Box::pin(batches)))
     }
 }
 
-/// Writes rows until there are as many bytes as are written at once; returns the row to go on from.
-fn write_rows(
-    batch: &RecordBatch,
-    formats: &Formats,
-    rows: std::ops::Range<usize>,
-    out: &mut BytesMut,
-) -> Result<usize, Fault> {
-    let writer =
-        RowWriter::new(batch, formats).map_err(|_| Fault::error("22000", "a value cannot be written as its type"))?;
-    let mut next = rows.start;
-    while next < rows.end && out.len() < WRITTEN_AT_ONCE {
-        writer.write(next, out);
-        next += 1;
-    }
-    Ok(next)
+/// The one column of a setting that is shown.
+pub(super) fn text_column(name: &str) -> SchemaRef {
+    Arc::new(Schema::new(vec![Field::new(name, DataType::Utf8, false)]))
 }
 
-/// Whether columns are announced before rows: the simple protocol does, the extended one has been asked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Announce {
-    Columns,
-    Nothing,
+fn of_both() -> Fault {
+    Fault::error("0A000", "a question asks the catalogs or agencies, not both at once")
+        .hint("ask pg_catalog or information_schema alone, and then the tables")
+}
+
+impl From<Unanswered> for Fault {
+    fn from(Unanswered { code, message }: Unanswered) -> Self {
+        Self::error(code, message)
+    }
 }
 
 fn no_portal(name: Option<&str>) -> Fault {
@@ -554,9 +441,5 @@ fn no_portal(name: Option<&str>) -> Fault {
 
 fn same_types(described: &SchemaRef, answered: &SchemaRef) -> bool {
     described.fields().len() == answered.fields().len()
-        && described
-            .fields()
-            .iter()
-            .zip(answered.fields())
-            .all(|(one, other)| type_of(one.data_type()) == type_of(other.data_type()))
+        && described.fields().iter().zip(answered.fields()).all(|(one, other)| announced(one) == announced(other))
 }

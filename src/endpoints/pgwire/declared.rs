@@ -37,7 +37,13 @@ pub(super) const REPORTED: [(&str, &str); 8] = [
     ("integer_datetimes", "on"),
     ("standard_conforming_strings", "on"),
 ];
-const FIXED: [(&str, &str); 6] = [
+const FIXED: [(&str, &str); 12] = [
+    ("server_version_num", "150000"),
+    ("bytea_output", "hex"),
+    ("max_index_keys", "32"),
+    ("statement_timeout", "0"),
+    ("lc_collate", "C"),
+    ("lc_ctype", "C"),
     ("transaction_isolation", "repeatable read"),
     ("transaction_read_only", "on"),
     ("default_transaction_read_only", "on"),
@@ -109,6 +115,13 @@ impl Declared {
         })
     }
 
+    /// Every setting there is, by name.
+    pub fn settings(&self, user: &User) -> BTreeMap<String, String> {
+        let known = REPORTED.iter().chain(&FIXED).map(|(name, _)| *name).chain(OWN);
+        let names = known.chain(self.others.keys().map(String::as_str));
+        names.filter_map(|name| Some((name.to_owned(), self.show(name, user)?))).collect()
+    }
+
     /// A question's session.
     pub fn session(&self, user: &User) -> Session {
         let mut session = user.session();
@@ -131,7 +144,7 @@ fn way_past_consent(word: &str) -> Result<(&'static str, BeyondConsent), Unsetta
 }
 
 fn is_utf8(name: &str) -> bool {
-    matches!(name.to_ascii_uppercase().as_str(), "UTF8" | "UTF-8" | "UNICODE" | "SQL_ASCII")
+    matches!(name.trim_matches('\'').to_ascii_uppercase().as_str(), "UTF8" | "UTF-8" | "UNICODE" | "SQL_ASCII")
 }
 
 /// The `options` of a connection, as libpq writes them: `-c name=value`, a blank escaped by a backslash.

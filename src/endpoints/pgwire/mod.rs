@@ -4,11 +4,17 @@
 //! notices and every refusal with its SQLSTATE. Messages are read and written by the crate `pgwire`; what they do is here,
 //! because a row must never wait for the last, and a login proves more than a password.
 
+mod arrays;
+mod catalog;
 mod certificates;
 mod commands;
 mod connection;
 mod declared;
 mod login;
+mod obey;
+mod parameters;
+mod rows;
+mod transaction;
 mod values;
 mod wire;
 

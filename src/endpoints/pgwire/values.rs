@@ -4,13 +4,14 @@
 //! keep every digit, which is why no type of 96 bits stands between.
 
 use std::fmt::Write as _;
+use std::ops::Range;
 
 use bytes::{BufMut, BytesMut};
-use chrono::{DateTime, Datelike, NaiveDate, NaiveTime};
+use chrono::{DateTime, Datelike, NaiveDate};
 use datafusion::arrow::array::{Array, AsArray, RecordBatch};
 use datafusion::arrow::datatypes::{
-    DataType, Date32Type, Decimal128Type, Decimal256Type, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type,
-    Int64Type, Schema, Time64MicrosecondType, TimeUnit, TimestampMicrosecondType, TimestampMillisecondType,
+    DataType, Date32Type, Decimal128Type, Decimal256Type, Field, Float32Type, Float64Type, Int8Type, Int16Type,
+    Int32Type, Int64Type, Schema, Time64MicrosecondType, TimeUnit, TimestampMicrosecondType, TimestampMillisecondType,
     TimestampNanosecondType, TimestampSecondType, UInt8Type, UInt16Type, UInt32Type, UInt64Type,
 };
 use datafusion::arrow::error::ArrowError;
@@ -18,11 +19,12 @@ use datafusion::arrow::util::display::{ArrayFormatter, FormatOptions};
 use pgwire::api::Type;
 use pgwire::messages::data::{FORMAT_CODE_BINARY, FieldDescription};
 
-use crate::hexadecimal::{from_hexadecimal, to_hexadecimal};
+use super::arrays::array_element;
+use crate::hexadecimal::to_hexadecimal;
 
 /// Days from 1970-01-01, where Arrow counts from, to 2000-01-01, where PostgreSQL does.
-const EPOCH_DAYS: i32 = 10_957;
-const MICROSECONDS_A_DAY: i64 = 86_400_000_000;
+pub(super) const EPOCH_DAYS: i32 = 10_957;
+pub(super) const MICROSECONDS_A_DAY: i64 = 86_400_000_000;
 
 /// The type by which a column is announced. What PostgreSQL has no like of goes as text.
 pub(super) fn type_of(data_type: &DataType) -> Type {
@@ -39,7 +41,59 @@ pub(super) fn type_of(data_type: &DataType) -> Type {
         DataType::Time64(TimeUnit::Microsecond) => Type::TIME,
         DataType::Timestamp(_, None) => Type::TIMESTAMP,
         DataType::Timestamp(_, Some(_)) => Type::TIMESTAMPTZ,
+        DataType::List(element) => array_of(&type_of(element.data_type())),
         _ => Type::TEXT,
+    }
+}
+
+/// Types of elements, and of their arrays.
+const ARRAYS: [(Type, Type); 17] = [
+    (Type::BOOL, Type::BOOL_ARRAY),
+    (Type::INT2, Type::INT2_ARRAY),
+    (Type::INT4, Type::INT4_ARRAY),
+    (Type::INT8, Type::INT8_ARRAY),
+    (Type::NUMERIC, Type::NUMERIC_ARRAY),
+    (Type::FLOAT4, Type::FLOAT4_ARRAY),
+    (Type::FLOAT8, Type::FLOAT8_ARRAY),
+    (Type::BYTEA, Type::BYTEA_ARRAY),
+    (Type::DATE, Type::DATE_ARRAY),
+    (Type::TIME, Type::TIME_ARRAY),
+    (Type::TIMESTAMP, Type::TIMESTAMP_ARRAY),
+    (Type::TIMESTAMPTZ, Type::TIMESTAMPTZ_ARRAY),
+    (Type::TEXT, Type::TEXT_ARRAY),
+    (Type::VARCHAR, Type::VARCHAR_ARRAY),
+    (Type::NAME, Type::NAME_ARRAY),
+    (Type::CHAR, Type::CHAR_ARRAY),
+    (Type::OID, Type::OID_ARRAY),
+];
+
+/// The type of arrays of these; text for arrays of arrays, which go as they are shown.
+fn array_of(element: &Type) -> Type {
+    let found = ARRAYS.iter().find(|(of, _)| of == element);
+    found.map_or(Type::TEXT, |(_, array)| array.clone())
+}
+
+/// The type of an array's elements.
+pub(super) fn element_of(array: &Type) -> Option<Type> {
+    ARRAYS.iter().find(|(_, of)| of == array).map(|(element, _)| element.clone())
+}
+
+/// A column's metadata that says the type it is announced by, where that is not the one of its values: its number.
+pub(super) const ANNOUNCED: &str = "wayleave.postgres_type";
+
+/// The type by which a column is announced.
+pub(super) fn announced(field: &Field) -> Type {
+    let said = field.metadata().get(ANNOUNCED).and_then(|oid| Type::from_oid(oid.parse().ok()?));
+    said.unwrap_or_else(|| type_of(field.data_type()))
+}
+
+/// `atttypmod`: precision and scale as PostgreSQL packs those of `numeric`, else -1.
+pub(super) fn modifier_of(data_type: &DataType) -> i32 {
+    match data_type {
+        DataType::Decimal128(precision, scale) | DataType::Decimal256(precision, scale) if *scale >= 0 => {
+            (i32::from(*precision) << 16 | i32::from(*scale)) + 4
+        }
+        _ => -1,
     }
 }
 
@@ -59,6 +113,10 @@ fn size_of(of: &Type) -> i16 {
 pub(super) struct Formats(pub Vec<i16>);
 
 impl Formats {
+    pub fn binary() -> Self {
+        Self(vec![FORMAT_CODE_BINARY])
+    }
+
     pub fn is_binary(&self, column: usize) -> bool {
         let code = match self.0.as_slice() {
             [all] => Some(all),
@@ -71,15 +129,9 @@ impl Formats {
 /// An answer's columns, as they are announced.
 pub(super) fn fields(schema: &Schema, formats: &Formats) -> Vec<FieldDescription> {
     let described = schema.fields().iter().enumerate().map(|(column, field)| {
-        let announced = type_of(field.data_type());
+        let announced = announced(field);
         let format = i16::from(formats.is_binary(column));
-        // As PostgreSQL packs `numeric(precision, scale)`.
-        let modifier = match field.data_type() {
-            DataType::Decimal128(precision, scale) | DataType::Decimal256(precision, scale) if *scale >= 0 => {
-                (i32::from(*precision) << 16 | i32::from(*scale)) + 4
-            }
-            _ => -1,
-        };
+        let modifier = modifier_of(field.data_type());
         FieldDescription::new(field.name().clone(), 0, 0, announced.oid(), size_of(&announced), modifier, format)
     });
     described.collect()
@@ -95,19 +147,28 @@ struct ColumnWriter<'a> {
     is_binary: bool,
     /// For types that go as they are shown.
     shown: Option<ArrayFormatter<'a>>,
+    /// For arrays.
+    elements: Option<Elements<'a>>,
+}
+
+/// What an array's values are written by.
+struct Elements<'a> {
+    of: Type,
+    /// `int2vector` and `oidvector`, which are written without braces and count from 0.
+    is_vector: bool,
+    writer: Box<ColumnWriter<'a>>,
 }
 
 impl<'a> RowWriter<'a> {
     /// # Errors
     /// A column's values cannot be shown.
     pub fn new(batch: &'a RecordBatch, formats: &Formats) -> Result<Self, ArrowError> {
-        const SHOWN: FormatOptions<'static> = FormatOptions::new();
-        let columns = batch.columns().iter().enumerate().map(|(column, array)| {
-            let shown = (type_of(array.data_type()) == Type::TEXT && *array.data_type() != DataType::Utf8)
-                .then(|| ArrayFormatter::try_new(array.as_ref(), &SHOWN));
-            Ok(ColumnWriter { array: array.as_ref(), is_binary: formats.is_binary(column), shown: shown.transpose()? })
+        let schema = batch.schema_ref();
+        let columns = batch.columns().iter().zip(schema.fields()).enumerate();
+        let writers = columns.map(|(column, (array, field))| {
+            ColumnWriter::new(array.as_ref(), &announced(field), formats.is_binary(column))
         });
-        Ok(Self { columns: columns.collect::<Result<_, ArrowError>>()? })
+        Ok(Self { columns: writers.collect::<Result<_, ArrowError>>()? })
     }
 
     /// Writes one row as a `DataRow`. `row` is one of the batch.
@@ -116,21 +177,7 @@ impl<'a> RowWriter<'a> {
         let start = out.len();
         out.put_i32(0);
         out.put_i16(i16::try_from(self.columns.len()).unwrap_or(i16::MAX));
-        for column in &self.columns {
-            // An array of nothing but NULL has no mask that says so.
-            if column.array.is_null(row) || *column.array.data_type() == DataType::Null {
-                out.put_i32(-1);
-                continue;
-            }
-            let length_at = out.len();
-            out.put_i32(0);
-            if column.is_binary {
-                column.binary(row, out)
-            } else {
-                column.text(row, out)
-            }
-            set_length(out, length_at, out.len() - length_at - 4);
-        }
+        self.columns.iter().for_each(|column| column.write(row, out));
         set_length(out, start, out.len() - start);
     }
 }
@@ -142,6 +189,37 @@ fn set_length(out: &mut BytesMut, at: usize, length: usize) {
     }
 }
 
+impl Elements<'_> {
+    fn write(&self, places: Range<usize>, is_binary: bool, out: &mut BytesMut) {
+        if is_binary {
+            let count = i32::try_from(places.len()).unwrap_or(i32::MAX);
+            let has_null = places.clone().any(|place| self.writer.array.is_null(place));
+            out.put_i32(i32::from(count > 0));
+            out.put_i32(i32::from(has_null));
+            out.put_u32(self.of.oid());
+            if count > 0 {
+                out.put_i32(count);
+                out.put_i32(i32::from(!self.is_vector));
+            }
+            places.for_each(|place| self.writer.write(place, out));
+            return;
+        }
+        let (start, between, end) = if self.is_vector { ("", " ", "") } else { ("{", ",", "}") };
+        out.put_slice(start.as_bytes());
+        for (position, place) in places.enumerate() {
+            out.put_slice(if position > 0 { between } else { "" }.as_bytes());
+            if self.writer.array.is_null(place) {
+                out.put_slice(b"NULL");
+                continue;
+            }
+            let mut text = BytesMut::new();
+            self.writer.text(place, &mut text);
+            out.put_slice(array_element(&String::from_utf8_lossy(&text)).as_bytes());
+        }
+        out.put_slice(end.as_bytes());
+    }
+}
+
 /// An array's value in this row.
 macro_rules! value {
     ($column:expr, $row:expr, $kind:ty) => {
@@ -149,7 +227,50 @@ macro_rules! value {
     };
 }
 
-impl ColumnWriter<'_> {
+impl<'a> ColumnWriter<'a> {
+    fn new(array: &'a dyn Array, announced: &Type, is_binary: bool) -> Result<Self, ArrowError> {
+        const SHOWN: FormatOptions<'static> = FormatOptions::new();
+        let elements = match array.as_list_opt::<i32>() {
+            Some(list) if *announced != Type::TEXT => {
+                let of = match *announced {
+                    Type::OID_VECTOR => Type::OID,
+                    Type::INT2_VECTOR => Type::INT2,
+                    _ => element_of(announced).unwrap_or(Type::TEXT),
+                };
+                let writer = Box::new(Self::new(list.values().as_ref(), &of, is_binary)?);
+                Some(Elements { of, is_vector: matches!(*announced, Type::INT2_VECTOR | Type::OID_VECTOR), writer })
+            }
+            _ => None,
+        };
+        let shown = (type_of(array.data_type()) == Type::TEXT && *array.data_type() != DataType::Utf8)
+            .then(|| ArrayFormatter::try_new(array, &SHOWN));
+        Ok(Self { array, is_binary, shown: shown.transpose()?, elements })
+    }
+
+    /// Writes a value behind its length.
+    fn write(&self, row: usize, out: &mut BytesMut) {
+        // An array of nothing but NULL has no mask that says so.
+        if self.array.is_null(row) || *self.array.data_type() == DataType::Null {
+            out.put_i32(-1);
+            return;
+        }
+        let length_at = out.len();
+        out.put_i32(0);
+        match (&self.elements, self.is_binary) {
+            (Some(elements), is_binary) => elements.write(self.places(row), is_binary, out),
+            (None, true) => self.binary(row, out),
+            (None, false) => self.text(row, out),
+        }
+        set_length(out, length_at, out.len() - length_at - 4);
+    }
+
+    /// Where an array's elements stand.
+    fn places(&self, row: usize) -> Range<usize> {
+        let offsets = self.array.as_list::<i32>().value_offsets();
+        let place = |at: usize| offsets.get(at).and_then(|offset| usize::try_from(*offset).ok()).unwrap_or(0);
+        place(row)..place(row + 1)
+    }
+
     fn text(&self, row: usize, out: &mut BytesMut) {
         // Writing into memory does not fail.
         let _ = match self.array.data_type() {
@@ -256,7 +377,7 @@ fn write_date(out: &mut BytesMut, days: i32) -> std::fmt::Result {
     }
 }
 
-fn write_moment(out: &mut BytesMut, microseconds: i64, zone: &str) -> std::fmt::Result {
+pub(super) fn write_moment(out: &mut BytesMut, microseconds: i64, zone: &str) -> std::fmt::Result {
     match DateTime::from_timestamp_micros(microseconds).map(|moment| moment.naive_utc()) {
         Some(moment) => {
             let era = write_day(out, moment.date())?;
@@ -281,7 +402,7 @@ fn write_time(out: &mut BytesMut, microseconds: i64) -> std::fmt::Result {
 }
 
 /// A decimal number as `numeric_send` writes it: digits to the base of 10,000.
-fn put_numeric(out: &mut BytesMut, text: &str) {
+pub(super) fn put_numeric(out: &mut BytesMut, text: &str) {
     let (sign, digits) = match text.strip_prefix('-') {
         Some(rest) => (0x4000, rest),
         None => (0, text),
@@ -311,162 +432,9 @@ fn put_numeric(out: &mut BytesMut, text: &str) {
     groups.into_iter().for_each(|group| out.put_i16(group));
 }
 
-/// A parameter that cannot be taken.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum ParameterError {
-    /// It is none of its type.
-    Malformed,
-    /// Its type cannot be read in binary.
-    Binary,
-}
-
-/// A parameter as a literal of SQL that means the same value. `value` is its text, or its bytes in binary.
-///
-/// # Errors
-/// It is none of its type, or of a type that is not read in binary.
-pub(super) fn literal(of: &Type, value: Option<&[u8]>, is_binary: bool) -> Result<String, ParameterError> {
-    let Some(bytes) = value else { return Ok("NULL".to_owned()) };
-    let text = match is_binary {
-        true => text_of(of, bytes)?,
-        false => str::from_utf8(bytes).map_err(|_| ParameterError::Malformed)?.to_owned(),
-    };
-    let quoted = format!("'{}'", text.replace('\'', "''"));
-    let trimmed = text.trim();
-    let malformed = |_| ParameterError::Malformed;
-    Ok(match *of {
-        Type::BOOL => match trimmed.to_ascii_lowercase().as_str() {
-            "t" | "true" | "1" | "on" | "y" | "yes" => "TRUE".to_owned(),
-            "f" | "false" | "0" | "off" | "n" | "no" => "FALSE".to_owned(),
-            _ => return Err(ParameterError::Malformed),
-        },
-        Type::INT2 | Type::INT4 | Type::INT8 => format!("({})", trimmed.parse::<i64>().map_err(malformed)?),
-        Type::NUMERIC => {
-            let digits = trimmed.strip_prefix(['-', '+']).unwrap_or(trimmed);
-            let is_number = digits.chars().all(|c| c.is_ascii_digit() || c == '.')
-                && digits.chars().any(|c| c.is_ascii_digit())
-                && digits.matches('.').count() <= 1;
-            if !is_number {
-                return Err(ParameterError::Malformed);
-            }
-            format!("({})", trimmed.trim_start_matches('+'))
-        }
-        Type::FLOAT4 | Type::FLOAT8 => {
-            let _: f64 = trimmed.parse().map_err(|_| ParameterError::Malformed)?;
-            format!("CAST({quoted} AS DOUBLE PRECISION)")
-        }
-        Type::DATE => {
-            let _: NaiveDate = trimmed.parse().map_err(|_| ParameterError::Malformed)?;
-            format!("DATE {quoted}")
-        }
-        Type::TIMESTAMP => format!("CAST({quoted} AS TIMESTAMP)"),
-        Type::TIMESTAMPTZ => format!("CAST({quoted} AS TIMESTAMP WITH TIME ZONE)"),
-        Type::TIME => format!("CAST({quoted} AS TIME)"),
-        Type::BYTEA => {
-            format!("X'{}'", trimmed.strip_prefix("\\x").ok_or(ParameterError::Malformed).and_then(hex_only)?)
-        }
-        _ => quoted,
-    })
-}
-
-fn hex_only(digits: &str) -> Result<&str, ParameterError> {
-    from_hexadecimal(digits).map(|_| digits).ok_or(ParameterError::Malformed)
-}
-
-/// What a value in binary is as text.
-fn text_of(of: &Type, bytes: &[u8]) -> Result<String, ParameterError> {
-    fn array<const N: usize>(bytes: &[u8]) -> Result<[u8; N], ParameterError> {
-        bytes.try_into().map_err(|_| ParameterError::Malformed)
-    }
-    let moment = |bytes: &[u8]| -> Result<String, ParameterError> {
-        let since = i64::from_be_bytes(array(bytes)?);
-        let microseconds = since.checked_add(i64::from(EPOCH_DAYS) * MICROSECONDS_A_DAY);
-        let mut text = BytesMut::new();
-        let moment = microseconds.filter(|at| DateTime::from_timestamp_micros(*at).is_some());
-        let _ = write_moment(&mut text, moment.ok_or(ParameterError::Malformed)?, "");
-        String::from_utf8(text.to_vec()).map_err(|_| ParameterError::Malformed)
-    };
-    Ok(match *of {
-        Type::BOOL => u8::from_be_bytes(array(bytes)?).to_string(),
-        Type::INT2 => i16::from_be_bytes(array(bytes)?).to_string(),
-        Type::INT4 | Type::OID => i32::from_be_bytes(array(bytes)?).to_string(),
-        Type::INT8 => i64::from_be_bytes(array(bytes)?).to_string(),
-        Type::FLOAT4 => f32::from_be_bytes(array(bytes)?).to_string(),
-        Type::FLOAT8 => f64::from_be_bytes(array(bytes)?).to_string(),
-        Type::TEXT | Type::VARCHAR | Type::BPCHAR | Type::NAME | Type::UNKNOWN | Type::JSON => {
-            String::from_utf8(bytes.to_vec()).map_err(|_| ParameterError::Malformed)?
-        }
-        Type::DATE => {
-            let days = i32::from_be_bytes(array(bytes)?).checked_add(EPOCH_DAYS);
-            let day = days.and_then(NaiveDate::from_epoch_days).ok_or(ParameterError::Malformed)?;
-            day.to_string()
-        }
-        Type::TIMESTAMP => moment(bytes)?,
-        Type::TIMESTAMPTZ => format!("{}+00:00", moment(bytes)?),
-        Type::TIME => {
-            let microseconds = i64::from_be_bytes(array(bytes)?);
-            let seconds = u32::try_from(microseconds / 1_000_000).map_err(|_| ParameterError::Malformed)?;
-            let nanoseconds = u32::try_from(microseconds % 1_000_000 * 1_000).map_err(|_| ParameterError::Malformed)?;
-            let time = NaiveTime::from_num_seconds_from_midnight_opt(seconds, nanoseconds);
-            time.ok_or(ParameterError::Malformed)?.to_string()
-        }
-        Type::UUID => uuid::Uuid::from_bytes(array(bytes)?).to_string(),
-        Type::BYTEA => format!("\\x{}", to_hexadecimal(bytes)),
-        Type::NUMERIC => numeric_text(bytes).ok_or(ParameterError::Malformed)?,
-        _ => return Err(ParameterError::Binary),
-    })
-}
-
-/// What [`put_numeric`] has written, as text; NaN and infinities are none.
-fn numeric_text(bytes: &[u8]) -> Option<String> {
-    let mut words = bytes.chunks_exact(2).map(|pair| Some(i16::from_be_bytes(pair.try_into().ok()?)));
-    let mut next = || words.next().flatten();
-    let (count, weight, sign, scale) =
-        (usize::try_from(next()?).ok()?, next()?, next()?, usize::try_from(next()?).ok()?);
-    let groups: Vec<i16> = (0..count).map_while(|_| next()).collect();
-    let fits = groups.len() == count && groups.iter().all(|group| (0..10_000).contains(group));
-    if !fits || !matches!(sign, 0 | 0x4000) || scale > MOST_DIGITS || weight.unsigned_abs() > MOST_WEIGHT {
-        return None;
-    }
-    let at = |place: i16| usize::try_from(weight - place).ok().and_then(|at| groups.get(at)).copied().unwrap_or(0);
-    let mut text = String::from(if sign == 0 { "" } else { "-" });
-    let whole: String = (0..=weight.max(0)).rev().map(|place| format!("{:04}", at(place))).collect();
-    let whole = whole.trim_start_matches('0');
-    text.push_str(if whole.is_empty() { "0" } else { whole });
-    if scale > 0 {
-        let places = i16::try_from(scale.div_ceil(4)).ok()?;
-        let fraction: String = (1..=places).map(|place| format!("{:04}", at(-place))).collect();
-        text.push('.');
-        text.push_str(fraction.get(..scale)?);
-    }
-    Some(text)
-}
-
-/// More digits than any decimal here has.
-const MOST_DIGITS: usize = 400;
-const MOST_WEIGHT: u16 = 100;
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn numeric(text: &str) -> Vec<u8> {
-        let mut out = BytesMut::new();
-        put_numeric(&mut out, text);
-        out.to_vec()
-    }
-
-    #[test]
-    fn numerics_come_back_digit_by_digit() {
-        let nines = "9".repeat(38);
-        let small = format!("-0.{}1", "0".repeat(37));
-        for text in ["0", "1", "-1", "10000", "-12345678.90", "0.0001", "0.00", "123456.000", &nines, &small] {
-            assert_eq!(numeric_text(&numeric(text)).unwrap(), text, "{text}");
-        }
-        // As PostgreSQL's numeric_send writes 12345.678: three groups, the first of 10,000s.
-        assert_eq!(numeric("12345.678"), [0, 3, 0, 1, 0, 0, 0, 3, 0, 1, 0x09, 0x29, 0x1a, 0x7c]);
-        assert_eq!(numeric_text(&[0, 0, 0, 0, 0xc0, 0, 0, 0]), None, "NaN");
-        assert_eq!(numeric_text(&[0, 9, 0, 0, 0, 0, 0, 0]), None, "cut short");
-    }
 
     #[test]
     fn moments_are_written_as_postgresql_does() {
@@ -481,32 +449,5 @@ mod tests {
         assert_eq!(written(&|out| write_moment(out, -1, "+00")), "1969-12-31 23:59:59.999999+00");
         assert_eq!(written(&|out| write_moment(out, 1_500_000, "")), "1970-01-01 00:00:01.5");
         assert_eq!(written(&|out| write_float(out, f64::NEG_INFINITY, &0)), "-Infinity");
-    }
-
-    #[test]
-    fn a_parameter_can_be_nothing_but_a_value() {
-        let of = |of: &Type, text: &str| literal(of, Some(text.as_bytes()), false);
-        assert_eq!(of(&Type::TEXT, "x' OR '1'='1").unwrap(), "'x'' OR ''1''=''1'");
-        assert_eq!(of(&Type::INT4, " -5 ").unwrap(), "(-5)");
-        assert_eq!(of(&Type::NUMERIC, "+1.50").unwrap(), "(1.50)");
-        assert_eq!(of(&Type::BYTEA, "\\x00ff").unwrap(), "X'00ff'");
-        for (of_type, wrong) in [
-            (Type::INT4, "1; DROP"),
-            (Type::NUMERIC, "1e5) OR (1=1"),
-            (Type::NUMERIC, "NaN"),
-            (Type::FLOAT8, "1' OR '1"),
-            (Type::BOOL, "perhaps"),
-            (Type::DATE, "2026-02-30"),
-            (Type::BYTEA, "\\x0'"),
-        ] {
-            assert_eq!(of(&of_type, wrong), Err(ParameterError::Malformed), "{wrong}");
-        }
-        assert_eq!(literal(&Type::TEXT, None, false).unwrap(), "NULL");
-        assert_eq!(literal(&Type::INT4, Some(&7_i32.to_be_bytes()), true).unwrap(), "(7)");
-        assert_eq!(literal(&Type::DATE, Some(&1_i32.to_be_bytes()), true).unwrap(), "DATE '2000-01-02'");
-        let moment = literal(&Type::TIMESTAMP, Some(&1_i64.to_be_bytes()), true).unwrap();
-        assert_eq!(moment, "CAST('2000-01-01 00:00:00.000001' AS TIMESTAMP)");
-        assert_eq!(literal(&Type::INT4, Some(&[1]), true), Err(ParameterError::Malformed));
-        assert_eq!(literal(&Type::POINT, Some(&[1]), true), Err(ParameterError::Binary));
     }
 }
