@@ -19,8 +19,8 @@ pub enum Error {
     Files(Arc<Diagnostics>),
     #[error("{message}")]
     Syntax { message: String },
-    #[error("the statement has {operators} operators, and {most} is the most")]
-    TooLong { operators: usize, most: usize },
+    #[error("the statement has {count} {what} and {most} is the most")]
+    TooLong { what: &'static str, count: usize, most: usize },
     #[error("`{statement}` is not allowed: only queries are")]
     NotAQuery { statement: String },
     #[error("{message}")]
@@ -172,7 +172,7 @@ impl Error {
             Self::Identity { .. } => {
                 Some("write user@organisation/role, such as alice@torbay-asc/social-worker".to_owned())
             }
-            Self::TooLong { .. } => Some("write `x IN (…)` for many values of one column".to_owned()),
+            Self::TooLong { .. } => Some("write `x IN (…)` for many values of one column, or ask in parts".to_owned()),
             Self::NotAQuery { .. } => Some("write a SELECT, WITH, VALUES or EXPLAIN statement".to_owned()),
             Self::TableNotReleased { .. } => {
                 Some("`wayleave tables` lists what you may see; another purpose may be the one you mean".to_owned())

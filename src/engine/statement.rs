@@ -4,43 +4,27 @@ use datafusion::execution::SessionState;
 use datafusion::sql::parser::Statement;
 use datafusion::sql::sqlparser::ast;
 use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
-use datafusion::sql::sqlparser::keywords::Keyword;
-use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan, Tokenizer};
+use datafusion::sql::sqlparser::tokenizer::Tokenizer;
 
 use super::explain::Request;
 use crate::error::Error;
-
-/// Operators that one statement may chain: planning goes down a level a link, and its time grows with their square.
-const MOST_OPERATORS: usize = 1_000;
-
-/// Refuses what would take planning too deep, before anything descends into it.
-fn check_size(tokens: &[TokenWithSpan]) -> Result<(), Error> {
-    let operators = tokens
-        .iter()
-        .filter(|token| match &token.token {
-            Token::Word(word) => matches!(word.keyword, Keyword::AND | Keyword::OR | Keyword::NOT | Keyword::UNION),
-            Token::Plus | Token::Minus | Token::Mul | Token::Div | Token::Mod | Token::StringConcat => true,
-            _ => false,
-        })
-        .count();
-    if operators > MOST_OPERATORS {
-        return Err(Error::TooLong { operators, most: MOST_OPERATORS });
-    }
-    Ok(())
-}
+use crate::statements::{check_chains, check_relations};
 
 /// Reads a statement: what is to be explained of it, if it is an EXPLAIN, and the query.
 pub(super) fn parse(sql: &str, state: &SessionState) -> Result<(Option<Request>, Statement), Error> {
     let tokens = Tokenizer::new(&PostgreSqlDialect {}, sql)
         .tokenize_with_location()
         .map_err(|error| Error::Syntax { message: error.to_string() })?;
-    check_size(&tokens)?;
+    check_chains(tokens.iter().map(|token| &token.token))?;
     let request = Request::parse(sql, &tokens)?;
     let dialect = state.config_options().sql_parser.dialect;
     let statement = state
         .sql_to_statement(request.as_ref().map_or(sql, |request| &request.query), &dialect)
         .map_err(|error| Error::Syntax { message: error.strip_backtrace() })?;
     let refused = |statement: &str| Err(Error::NotAQuery { statement: statement.to_owned() });
+    if let Statement::Statement(inner) = &statement {
+        check_relations(inner)?;
+    }
     match &statement {
         Statement::Statement(inner) => match (inner.as_ref(), &request) {
             (ast::Statement::Query(_), _)

@@ -337,3 +337,57 @@ async fn with_a_certificate_nothing_is_said_in_plain_text() {
     let err = String::from_utf8(output.stderr).unwrap();
     assert!(!output.status.success() && err.contains("over TLS only"), "{err}");
 }
+
+#[tokio::test]
+async fn statements_that_chain_too_much_are_refused_before_anything_descends_into_them() {
+    let served = Served::new().await;
+    let sam = served.sam().await;
+    for (start, link) in [
+        ("SELECT 1", "::int"),
+        ("SELECT 1", " = 1"),
+        ("SELECT 1", " IS NULL"),
+        ("SELECT oid FROM pg_am WHERE true", " OR true"),
+        ("SELECT oid FROM pg_am", " INTERSECT SELECT oid FROM pg_am"),
+        ("SELECT 1 FROM health.patients", " CROSS JOIN health.patients"),
+    ] {
+        let sql = format!("{start}{}", link.repeat(20_000));
+        let error = sam.simple_query(&sql).await.unwrap_err();
+        assert_eq!(told(&error).0, "54001", "{start}{link}");
+        let error = sam.prepare(&sql).await.unwrap_err();
+        assert_eq!(told(&error).0, "54001", "{start}{link}");
+    }
+    assert_eq!(rows_of(&sam.simple_query("SELECT 1").await.unwrap()), [["1"]]);
+}
+
+#[tokio::test]
+async fn nobody_works_on_for_a_client_that_has_gone() {
+    let served = Served::new().await;
+    let (client, connection) = tokio_postgres::connect(&served.settings("sam", ""), NoTls).await.unwrap();
+    let driver = tokio::spawn(connection);
+    // No row comes of it before its end, so that nothing is written by which the server would notice.
+    let endless = "SELECT count(*) FROM generate_series(1, 1000000) a, generate_series(1, 1000000) b";
+    let asked = tokio::spawn(async move { client.simple_query(endless).await.is_err() });
+    while served.records("intent").await.is_empty() {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    driver.abort();
+    let until = Instant::now() + Duration::from_secs(20);
+    while served.records("outcome").await.is_empty() {
+        assert!(Instant::now() < until, "the query goes on for nobody");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert!(asked.await.unwrap());
+}
+
+#[tokio::test]
+async fn what_is_sent_ahead_of_an_answer_is_answered_in_its_turn() {
+    let served = Served::new().await;
+    let sam = served.sam().await;
+    let questions = (0..50).map(|number| {
+        let sql = format!("SELECT count(*) + {number} FROM generate_series(1, 100000)");
+        let sam = &sam;
+        async move { rows_of(&sam.simple_query(&sql).await.unwrap())[0][0].parse::<i64>().unwrap() }
+    });
+    let answers = futures::future::join_all(questions).await;
+    assert_eq!(answers, (100_000..100_050).collect::<Vec<i64>>());
+}

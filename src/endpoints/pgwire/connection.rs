@@ -28,7 +28,7 @@ use super::parameters::{ParameterError, literal};
 use super::rows::{Rows, Sent};
 use super::transaction::Transaction;
 use super::values::{Formats, announced, fields, type_of};
-use super::wire::{Fault, Socket, notice};
+use super::wire::{Fault, Socket, gone, notice};
 use super::{Shared, stopped};
 use crate::engine::Description;
 use crate::error::Error;
@@ -393,6 +393,7 @@ impl Connection {
             biased;
             answer = engine.query(&session, sql) => answer?,
             _ = self.cancels.changed() => return Err(Error::Cancelled.into()),
+            () = gone(&mut self.socket) => return Err(Fault::Gone(std::io::ErrorKind::UnexpectedEof.into())),
         };
         for told in &answer.notices {
             self.socket.feed(notice(told.to_string())).await?;

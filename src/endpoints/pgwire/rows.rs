@@ -11,7 +11,7 @@ use tokio::io::AsyncWriteExt;
 use tokio::sync::watch;
 
 use super::values::{Formats, RowWriter};
-use super::wire::{Fault, Socket};
+use super::wire::{Fault, Socket, gone};
 use crate::error::Error;
 
 /// Rows are written as many bytes at a time.
@@ -67,6 +67,7 @@ impl Rows {
                     biased;
                     _ = cancels.changed() => return Err(Error::Cancelled.into()),
                     next = self.batches.next() => next,
+                    () = gone(socket) => return Err(Fault::Gone(std::io::ErrorKind::UnexpectedEof.into())),
                 };
                 match next.transpose().map_err(Error::from)? {
                     Some(batch) => self.batch = Some((batch, 0)),

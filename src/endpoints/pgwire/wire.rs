@@ -8,7 +8,7 @@ use std::time::Duration;
 use bytes::BytesMut;
 use pgwire::messages::response::{ErrorResponse, NoticeResponse};
 use pgwire::messages::{DecodeContext, PgWireBackendMessage, PgWireFrontendMessage, ProtocolVersion};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 use tokio::time::Sleep;
 use tokio_util::codec::{Decoder, Encoder, Framed};
 
@@ -73,6 +73,22 @@ impl AsyncWrite for Patient {
         let shut = Pin::new(&mut self.transport).poll_shutdown(context);
         self.waited(context, shut)
     }
+}
+
+/// What a client may send ahead while it waits for an answer.
+const MOST_AHEAD: usize = 1 << 20;
+
+/// Ends when the client has gone: nobody works on for it. What it sends meanwhile is kept, and read in its turn.
+pub(super) async fn gone(socket: &mut Socket) {
+    let mut bytes = [0; 4096];
+    while socket.read_buffer().len() < MOST_AHEAD {
+        let count = socket.get_mut().read(&mut bytes).await.unwrap_or(0);
+        match bytes.get(..count) {
+            Some(sent) if count > 0 => socket.read_buffer_mut().extend_from_slice(sent),
+            _ => return,
+        }
+    }
+    std::future::pending().await
 }
 
 /// Which messages may come.

@@ -25,6 +25,7 @@ use datafusion::arrow::array::{
 use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use pgwire::api::Type;
 use rusqlite::Connection;
+use rusqlite::limits::Limit;
 use rusqlite::types::Value;
 use serde_json::Value as Json;
 
@@ -39,6 +40,8 @@ use translate::{Refusal, Translated, is_array, translate};
 const LONGEST: Duration = Duration::from_secs(30);
 /// Rows of one answer.
 const MOST_ROWS: usize = 1_000_000;
+/// Bytes of one value.
+const LONGEST_VALUE: i32 = 16 << 20;
 /// Steps of SQLite between two looks at the clock.
 const STEPS: i32 = 10_000;
 /// By which tables of the catalogs are looked up, in the order of preference.
@@ -113,6 +116,8 @@ impl Catalogs {
         database.execute_batch(
             "ATTACH ':memory:' AS pg_catalog; ATTACH ':memory:' AS information_schema; PRAGMA case_sensitive_like = ON",
         )?;
+        database.set_limit(Limit::SQLITE_LIMIT_ATTACHED, 2)?;
+        database.set_limit(Limit::SQLITE_LIMIT_LENGTH, LONGEST_VALUE)?;
         let world = Arc::new(World { listing, made: Mutex::default() });
         functions::register(&database, &world)?;
         Ok(Self { database, world, filled: BTreeSet::new() })

@@ -6,10 +6,12 @@ use std::ops::ControlFlow;
 use datafusion::sql::sqlparser::ast::{self, Visit, Visitor};
 use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
 use datafusion::sql::sqlparser::parser::Parser;
+use datafusion::sql::sqlparser::tokenizer::Tokenizer;
 
 use super::definitions::{INFORMATION_SCHEMA, PG_CATALOG, relation};
 use super::functions;
 use super::translate::{function_name, relation_name};
+use crate::statements::{check_chains, check_relations};
 
 /// Whom a statement asks.
 #[derive(Clone, Debug, PartialEq)]
@@ -21,10 +23,18 @@ pub(in super::super) enum Asked {
 }
 
 impl Asked {
-    /// A statement that cannot be read is left to whoever reads it next.
+    /// A statement that cannot be read, or is too long to be, is left to the engine, which says so.
     pub fn by(sql: &str) -> Self {
-        let Ok(statements) = Parser::parse_sql(&PostgreSqlDialect {}, sql) else { return Self::Agencies };
-        let [ast::Statement::Query(query)] = statements.as_slice() else { return Self::Agencies };
+        Self::read(sql).unwrap_or(Self::Agencies)
+    }
+
+    fn read(sql: &str) -> Option<Self> {
+        let dialect = PostgreSqlDialect {};
+        let tokens = Tokenizer::new(&dialect, sql).tokenize_with_location().ok()?;
+        check_chains(tokens.iter().map(|token| &token.token)).ok()?;
+        let statement = Parser::new(&dialect).with_tokens_with_locations(tokens).parse_statements().ok()?;
+        let [statement @ ast::Statement::Query(query)] = statement.as_slice() else { return None };
+        check_relations(statement).ok()?;
         let mut names = Names::default();
         let _ = query.visit(&mut names);
         names.relations.retain(|name| !matches!(name, (None, table) if names.common.contains(table)));
@@ -32,12 +42,12 @@ impl Asked {
             Some(schema) => matches!(schema.as_str(), PG_CATALOG | INFORMATION_SCHEMA),
             None => relation(None, table).is_some(),
         });
-        match (own.is_empty(), others.is_empty()) {
+        Some(match (own.is_empty(), others.is_empty()) {
             (false, false) => Self::Both,
             (false, true) => Self::Catalogs(query.clone()),
             (true, true) if names.is_system => Self::Catalogs(query.clone()),
             (true, _) => Self::Agencies,
-        }
+        })
     }
 }
 

@@ -1,10 +1,14 @@
 //! SQL as text: its statements, cut at `;`, and the places of its parameters; everything else as it was written.
 
+mod size;
+
 use std::collections::BTreeSet;
 
 use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
 use datafusion::sql::sqlparser::keywords::Keyword;
 use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan, Tokenizer};
+
+pub use size::{check_chains, check_relations};
 
 /// SQL text cut at its semicolons.
 #[derive(Clone, Debug, PartialEq, Eq)]
